@@ -1,0 +1,33 @@
+//! One module per command.
+
+mod demo;
+mod explain;
+mod jobs;
+mod normalize;
+mod table;
+mod verify;
+
+use std::process::ExitCode;
+
+use cambist_jobs::FAULT_POINTS;
+use cambist_jobs::error::Result;
+
+use crate::arguments::Command;
+use crate::output;
+
+/// Runs a command.
+pub(crate) async fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Demo(arguments) => demo::run(&arguments).await,
+        Command::Normalize(arguments) => normalize::run(*arguments).await,
+        Command::Explain(arguments) => explain::run(&arguments).await,
+        Command::Verify(arguments) => verify::run(&arguments).await,
+        Command::Table(arguments) => table::run(arguments.command).await,
+        Command::Jobs(arguments) => jobs::run(&arguments),
+        Command::Functions(arguments) => jobs::functions(&arguments),
+        Command::FaultPoints => {
+            FAULT_POINTS.iter().try_for_each(|point| output::line(point))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `cambist table log|files|ddl|gc`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cambist_jobs::Stores;
+use cambist_jobs::error::{JobError, Result};
+use cambist_jobs::maintenance::{ddl, files, gc, log};
+
+use crate::arguments::TableCommand;
+use crate::{clock, output};
+
+pub(super) async fn run(command: TableCommand) -> Result<ExitCode> {
+    let stores = Stores::new();
+    match command {
+        TableCommand::Log { output, limit, json } => {
+            for commit in log(&stores, &output, limit).await? {
+                if json {
+                    output::json(&commit)?;
+                    continue;
+                }
+                output::line(&format!(
+                    "{:>6}  {}  {:<10}  batch {:<16}  {} rows, {} quarantined, {} files added, {} superseded  {}",
+                    commit.number,
+                    commit.committed_at,
+                    commit.kind,
+                    commit.batch,
+                    commit.rows,
+                    commit.quarantined,
+                    commit.files_added,
+                    commit.files_removed,
+                    commit.run_id
+                ))?;
+            }
+        }
+        TableCommand::Files { output, at, json } => {
+            for file in files(&stores, &output, at).await? {
+                if json {
+                    output::json(&file)?;
+                } else {
+                    let place = file.location.as_deref().unwrap_or("collected");
+                    output::line(&format!("{:<10}  {:>10} rows  {:>12} bytes  {place}", file.table, file.rows, file.bytes))?;
+                }
+            }
+        }
+        TableCommand::Ddl { output, dialect, name, quarantine, first_day } => {
+            output::line(ddl(&stores, &output, &dialect, &name, quarantine, &first_day).await?.trim_end())?;
+        }
+        TableCommand::Gc { output, older_than, json } => {
+            let report = gc(&stores, &output, age(&older_than)?, clock::now()).await?;
+            if !json {
+                output::note(&format!(
+                    "removed {} history files ({} bytes), {} staged files ({} bytes), aborted {} uploads",
+                    report.history_files,
+                    report.history_bytes,
+                    report.staged_files,
+                    report.staged_bytes,
+                    report.uploads_aborted
+                ));
+            }
+            output::json(&report)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads an age such as `30d`, `12h`, `90m` or `0s`.
+fn age(text: &str) -> Result<Duration> {
+    let refused = || JobError::usage(format!("--older-than is `{text}`, expected an age such as `30d`, `12h` or `0s`"));
+    let span: jiff::Span = text.parse().map_err(|_| refused())?;
+    let span = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| refused())?;
+    Duration::try_from(span).map_err(|_| refused())
+}

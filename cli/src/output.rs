@@ -1,0 +1,63 @@
+//! What goes where: data and one JSON summary to stdout, everything else to stderr.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use cambist_jobs::error::{ErrorKind, JobError, Result};
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+/// Sends logs to stderr; `RUST_LOG` overrides the level.
+pub(crate) fn start_logging(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+}
+
+/// Writes one JSON object as a line of stdout.
+pub(crate) fn json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(value).map_err(|error| JobError::data("the result is not JSON").caused_by(error))?;
+    line(&text)
+}
+
+/// Writes a line to stdout. A reader that has gone is no failure of ours.
+pub(crate) fn line(text: &str) -> Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(JobError::new(ErrorKind::Infrastructure, "stdout cannot be written").caused_by(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line to stderr, for a person.
+pub(crate) fn note(text: &str) {
+    // There is nowhere left to say that stderr cannot be written.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Prints an error with its causes and its hint, and returns its exit code.
+pub(crate) fn report_error(error: &JobError) -> ExitCode {
+    note(&format!("error: {error}"));
+    let mut cause = error.source();
+    while let Some(found) = cause {
+        note(&format!("caused by: {found}"));
+        cause = found.source();
+    }
+    if let Some(hint) = &error.hint {
+        note(&format!("\nhint: {hint}"));
+    }
+    ExitCode::from(error.kind.exit_code())
+}
+
+/// The runtime could not be made.
+pub(crate) fn fail_to_start(error: &io::Error) -> ExitCode {
+    note(&format!("error: the runtime cannot be started\ncaused by: {error}"));
+    ExitCode::from(ErrorKind::Infrastructure.exit_code())
+}

@@ -1,0 +1,63 @@
+//! The types that Athena, Spark and every hive reader understand, and how others become them.
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::{Result, plan_err};
+
+/// Returns the type under which a column of type `input` is written.
+///
+/// Unsigned integers become the next wider signed type, timestamps become microseconds (finer digits are
+/// cut off), views and large or dictionary-coded text become plain text; nested values become JSON text
+/// upstream and are refused here.
+///
+/// # Errors
+/// Where the table format has no such type.
+pub fn output_type(input: &DataType) -> Result<DataType> {
+    Ok(match input {
+        DataType::Boolean | DataType::Int32 | DataType::Int64 | DataType::Float32 | DataType::Float64 => {
+            input.clone()
+        }
+        DataType::Int8 | DataType::Int16 | DataType::UInt8 | DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 => DataType::Int64,
+        DataType::UInt64 => DataType::Decimal128(20, 0),
+        DataType::Float16 => DataType::Float32,
+        DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
+            DataType::Decimal128(*precision, *scale)
+        }
+        DataType::Decimal128(_, scale) if *scale >= 0 => input.clone(),
+        DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            DataType::Binary
+        }
+        DataType::Date32 | DataType::Date64 => DataType::Date32,
+        DataType::Timestamp(_, zone) => {
+            DataType::Timestamp(TimeUnit::Microsecond, zone.as_ref().map(|_| "UTC".into()))
+        }
+        DataType::Dictionary(_, values) => output_type(values)?,
+        other => {
+            return plan_err!(
+                "a column of type {other} cannot be written: select its fields one by one in the source SQL"
+            );
+        }
+    })
+}
+
+/// Returns the hive and Athena name of a written type.
+///
+/// # Errors
+/// Where `written` is not a result of [`output_type`].
+pub fn hive_type(written: &DataType) -> Result<String> {
+    Ok(match written {
+        DataType::Boolean => "boolean".to_owned(),
+        DataType::Int32 => "int".to_owned(),
+        DataType::Int64 => "bigint".to_owned(),
+        DataType::Float32 => "float".to_owned(),
+        DataType::Float64 => "double".to_owned(),
+        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
+        DataType::Utf8 => "string".to_owned(),
+        DataType::Binary => "binary".to_owned(),
+        DataType::Date32 => "date".to_owned(),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => "timestamp".to_owned(),
+        DataType::Dictionary(_, values) => hive_type(values)?,
+        other => return plan_err!("type {other} has no hive name"),
+    })
+}

@@ -1,0 +1,132 @@
+//! Sums of decimal amounts that neither round nor overflow: 256-bit integers at a fixed scale.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use arrow::datatypes::i256;
+use serde::{Deserialize, Serialize};
+
+/// The exact sum of decimals of one scale.
+///
+/// 2^255 holds more than 10^38 amounts of 38 digits each, so no run can overflow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExactSum {
+    sum: i256,
+    scale: u8,
+}
+
+impl ExactSum {
+    /// Returns zero at `scale`.
+    pub const fn zero(scale: u8) -> Self {
+        Self { sum: i256::ZERO, scale }
+    }
+
+    /// Adds `mantissa * 10^-scale`, where the scale is the sum's own.
+    #[inline]
+    pub fn add(&mut self, mantissa: i128) {
+        self.sum = self.sum.wrapping_add(i256::from_i128(mantissa));
+    }
+
+    /// Adds another sum, whatever its scale.
+    pub fn merge(&mut self, other: &Self) {
+        let scale = self.scale.max(other.scale);
+        self.sum = self.at_scale(scale).wrapping_add(other.at_scale(scale));
+        self.scale = scale;
+    }
+
+    /// Reads a sum back from its decimal text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+        let scale = u8::try_from(decimals.len()).ok()?;
+        let sum = i256::from_string(&format!("{whole}{decimals}"))?;
+        Some(Self { sum, scale })
+    }
+
+    /// Tells whether two sums have the same value.
+    pub fn equals(&self, other: &Self) -> bool {
+        let scale = self.scale.max(other.scale);
+        self.at_scale(scale) == other.at_scale(scale)
+    }
+
+    /// Returns the text with at least `decimals` decimals and no further trailing zeros.
+    pub fn to_text(self, decimals: u8) -> String {
+        let digits = self.sum.to_string();
+        let (sign, digits) = match digits.strip_prefix('-') {
+            Some(rest) => ("-", rest.to_owned()),
+            None => ("", digits),
+        };
+        let scale = usize::from(self.scale);
+        let digits = format!("{digits:0>width$}", width = scale + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - scale);
+        let kept = fraction.trim_end_matches('0').len().max(usize::from(decimals).min(scale));
+        let fraction = &fraction[..kept];
+        if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    }
+
+    fn at_scale(&self, scale: u8) -> i256 {
+        (self.scale..scale).fold(self.sum, |sum, _| sum.wrapping_mul(i256::from_i128(10)))
+    }
+}
+
+impl fmt::Display for ExactSum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_text(0))
+    }
+}
+
+impl Serialize for ExactSum {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ExactSum {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format!("`{text}` is not a decimal sum, expected digits and a point"))
+        })
+    }
+}
+
+/// Exact sums by currency code.
+pub type CurrencySums = BTreeMap<String, ExactSum>;
+
+/// Adds every sum of `more` to `sums`.
+pub fn merge_sums(sums: &mut CurrencySums, more: &CurrencySums) {
+    for (code, sum) in more {
+        sums.entry(code.clone()).or_insert(ExactSum::zero(0)).merge(sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_beyond_38_digits_are_exact() {
+        let mut sum = ExactSum::zero(2);
+        let largest = 10_i128.pow(38) - 1;
+        for _ in 0..1000 {
+            sum.add(largest);
+        }
+        // 1000 * (10^38 - 1) = 10^41 - 1000, at two decimals.
+        assert_eq!(sum.to_string(), format!("{}0", "9".repeat(38)));
+    }
+
+    #[test]
+    fn text_round_trips_and_keeps_asked_decimals() {
+        for text in ["0", "-0.05", "9747747.934", "-12"] {
+            assert_eq!(ExactSum::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(ExactSum::parse("12.500").unwrap().to_text(2), "12.50");
+        assert_eq!(ExactSum::parse("12.00").unwrap().to_text(2), "12.00");
+    }
+
+    #[test]
+    fn sums_of_different_scales_compare_by_value() {
+        let mut sum = ExactSum::parse("1.50").unwrap();
+        sum.merge(&ExactSum::parse("0.005").unwrap());
+        assert!(sum.equals(&ExactSum::parse("1.5050").unwrap()));
+    }
+}

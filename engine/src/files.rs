@@ -1,0 +1,127 @@
+//! Which objects an input names: one file, a folder, or a glob.
+
+use std::sync::Arc;
+
+use glob::{MatchOptions, Pattern};
+use object_store::{ObjectMeta, ObjectStore};
+
+use crate::location::{Location, LocationError};
+use crate::store::{StoreError, Stores, find_objects};
+
+/// `*` stays inside one folder, `**` crosses them, as in shells and in every lake tool.
+const MATCHING: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+
+/// The objects that an input names, sorted by path.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The file, the folder, or the deepest folder above all that a glob may match.
+    pub root: Location,
+    /// The store they lie in.
+    pub store: Arc<dyn ObjectStore>,
+    /// The objects.
+    pub objects: Vec<ObjectMeta>,
+}
+
+impl Files {
+    /// Returns an object's location as the user would write it.
+    pub fn display_of(&self, object: &ObjectMeta) -> String {
+        self.root.with_path(object.location.clone()).to_string()
+    }
+
+    /// Returns the sum of the objects' sizes in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.objects.iter().map(|object| object.size).sum()
+    }
+}
+
+/// Why an input's objects could not be listed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FilesError {
+    /// The text names no place.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// The text is no glob.
+    #[error("`{input}` is not a valid glob")]
+    Glob {
+        /// The text.
+        input: String,
+        /// What is wrong with it.
+        source: glob::PatternError,
+    },
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Lists the objects that `input` names: a path or URL of a file, of a folder, or with `*`, `**`, `?`, `[…]`.
+///
+/// In folders and globs, names that begin with `_` or `.` are passed over, as everything that reads lakes
+/// does, and so are empty objects that only mark a folder. Nothing found is an empty list.
+///
+/// # Errors
+/// [`FilesError`].
+pub async fn list(stores: &Stores, input: &str) -> Result<Files, FilesError> {
+    let (root, pattern) = split_glob(input)?;
+    let handle = stores.for_location(&root)?;
+    let mut objects = find_objects(&handle, &root).await?;
+    let base = root.path().clone();
+    objects.retain(|object| {
+        let path = object.location.as_ref();
+        let relative = path.strip_prefix(base.as_ref()).unwrap_or(path).trim_start_matches('/');
+        if relative.is_empty() {
+            return true;
+        }
+        let is_hidden = relative.split('/').any(|name| name.starts_with(['_', '.']));
+        !is_hidden
+            && !path.ends_with('/')
+            && pattern.as_ref().is_none_or(|pattern| pattern.matches_with(relative, MATCHING))
+    });
+    Ok(Files { root, store: handle.store, objects })
+}
+
+/// Splits a glob into the folder before its first special character and the pattern below it.
+fn split_glob(input: &str) -> Result<(Location, Option<Pattern>), FilesError> {
+    let Some(special) = input.find(['*', '?', '[']) else {
+        return Ok((Location::parse(input)?, None));
+    };
+    let (folder, pattern) = match input[..special].rfind('/') {
+        Some(slash) => (&input[..=slash], &input[slash + 1..]),
+        None => (".", input),
+    };
+    let literal = Location::parse(input);
+    if let Ok(literal) = literal
+        && literal.local_path().is_some_and(|path| path.exists())
+    {
+        return Ok((literal, None));
+    }
+    let pattern = Pattern::new(pattern).map_err(|source| FilesError::Glob { input: input.to_owned(), source })?;
+    Ok((Location::parse(folder)?, Some(pattern)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn names(input: &str) -> Vec<String> {
+        let files = list(&Stores::new(), input).await.unwrap();
+        files.objects.iter().map(|object| object.location.filename().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn folders_globs_and_files_are_listed_without_hidden_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_str().unwrap();
+        for name in ["a.csv", "b.json", "_hidden.csv", ".dot.csv", "deep/c.csv", "_staging/d.csv"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        assert_eq!(names(root).await, ["a.csv", "b.json", "c.csv"]);
+        assert_eq!(names(&format!("{root}/*.csv")).await, ["a.csv"]);
+        assert_eq!(names(&format!("{root}/**/*.csv")).await, ["a.csv", "c.csv"]);
+        assert_eq!(names(&format!("{root}/_hidden.csv")).await, ["_hidden.csv"]);
+        assert_eq!(names(&format!("{root}/nothing")).await, Vec::<String>::new());
+    }
+}

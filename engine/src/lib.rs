@@ -1,0 +1,26 @@
+//! How any plan of Cambist runs, in one process or on a cluster: the session, object stores, permissive
+//! record readers, the operators `RecordGate`, `RateJoin` and `PartitionWriter`, and the commit log.
+//!
+//! No job is known here.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking"))]
+
+pub mod athena;
+pub mod exact_sum;
+pub mod fault;
+pub mod files;
+pub mod lineage;
+pub mod location;
+pub mod parquet_object;
+pub mod partition_writer;
+mod plan_node;
+pub mod quarantine;
+pub mod rate_join;
+pub mod rates;
+pub mod record;
+pub mod record_gate;
+pub mod session;
+pub mod source_table;
+pub mod store;
+pub mod table;
+pub mod task;

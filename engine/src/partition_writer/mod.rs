@@ -1,0 +1,16 @@
+//! `PartitionWriter`: writes each task's rows as hive-partitioned Parquet, staged and invisible, and what
+//! was quarantined beside them; yields one manifest row per task, from which the driver commits.
+//!
+//! One child, whose partitioning it keeps. Memory is bounded by a row buffer and a budget for encoded,
+//! not yet written row groups, whatever the number of rows and partitions.
+
+mod content_hash;
+mod exec;
+mod manifest;
+mod open_file;
+mod quarantine_file;
+mod table_files;
+
+pub use content_hash::ContentHash;
+pub use exec::{PartitionWriter, PartitionWriterSpec, WriterLimits};
+pub use manifest::{TaskManifest, WrittenFile, read_manifests};

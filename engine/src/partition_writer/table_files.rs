@@ -1,0 +1,225 @@
+//! A task's rows on their way into one file per hive partition.
+//!
+//! Rows wait in a buffer until there are enough of them for each partition to get a run worth encoding;
+//! then every partition's rows are gathered and written at once. Row groups are ended early when all
+//! open files together hold more memory than their budget.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::compute::interleave_record_batch;
+use arrow::datatypes::{Decimal128Type, Int32Type, SchemaRef};
+use cambist_udfs::rate::RateDate;
+use datafusion::common::Result;
+use parquet::file::properties::WriterProperties;
+
+use super::content_hash::ContentHash;
+use super::exec::{PartitionWriterSpec, WriterLimits};
+use super::manifest::WrittenFile;
+use super::open_file::{OpenFile, file_schema, writer_properties};
+use crate::exact_sum::{CurrencySums, ExactSum};
+use crate::table::{Staging, TableKind};
+
+pub(super) struct TableFiles {
+    spec: Arc<PartitionWriterSpec>,
+    staging: Staging,
+    task: usize,
+    schema: SchemaRef,
+    properties: WriterProperties,
+    totals: TotalColumns,
+    buffer: RowBuffer,
+    open: HashMap<i32, OpenFile>,
+    /// Files begun so far by partition, so that a second file of one partition gets another name.
+    begun: HashMap<i32, u32>,
+    finished: Vec<WrittenFile>,
+}
+
+/// Where the columns are that a file's totals are taken from.
+struct TotalColumns {
+    source_amount: usize,
+    source_currency: usize,
+    targets: Vec<(String, usize)>,
+}
+
+#[derive(Default)]
+struct RowBuffer {
+    batches: Vec<RecordBatch>,
+    rows: usize,
+    /// By event day: the places of its rows, in the order they came.
+    places: HashMap<i32, Vec<(usize, usize)>>,
+}
+
+impl TableFiles {
+    pub(super) fn new(
+        spec: Arc<PartitionWriterSpec>,
+        staging: Staging,
+        task: usize,
+        input: &SchemaRef,
+    ) -> Result<Self> {
+        let totals = TotalColumns {
+            source_amount: input.index_of("source_amount")?,
+            source_currency: input.index_of("source_currency")?,
+            targets: spec
+                .targets
+                .iter()
+                .map(|target| Ok((target.code.clone(), input.index_of(&target.column("amount"))?)))
+                .collect::<Result<_>>()?,
+        };
+        Ok(Self {
+            schema: file_schema(input, input.fields().len() - 1)?,
+            properties: writer_properties()?,
+            spec,
+            staging,
+            task,
+            totals,
+            buffer: RowBuffer::default(),
+            open: HashMap::new(),
+            begun: HashMap::new(),
+            finished: Vec::new(),
+        })
+    }
+
+    pub(super) async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.buffer.push(batch, self.schema.fields().len());
+        if self.buffer.rows >= self.spec.limits.buffer_rows {
+            self.write_buffer().await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn finish(mut self) -> Result<Vec<WrittenFile>> {
+        self.write_buffer().await?;
+        let mut open: Vec<(i32, OpenFile)> = self.open.drain().collect();
+        open.sort_unstable_by_key(|(day, _)| *day);
+        for (_, file) in open {
+            self.finished.push(file.finish().await?);
+        }
+        Ok(self.finished)
+    }
+
+    async fn write_buffer(&mut self) -> Result<()> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let batches: Vec<RecordBatch> = buffer
+            .batches
+            .iter()
+            .map(|batch| batch.project(&(0..self.schema.fields().len()).collect::<Vec<_>>()))
+            .collect::<Result<_, _>>()?;
+        let batches: Vec<&RecordBatch> = batches.iter().collect();
+        let mut days: Vec<(i32, Vec<(usize, usize)>)> = buffer.places.into_iter().collect();
+        days.sort_unstable_by_key(|(day, _)| *day);
+        for (day, places) in days {
+            let rows = interleave_record_batch(&batches, &places)?;
+            self.write_day(day, &rows).await?;
+        }
+        self.keep_budget().await
+    }
+
+    async fn write_day(&mut self, day: i32, rows: &RecordBatch) -> Result<()> {
+        if !self.open.contains_key(&day) {
+            self.make_room().await?;
+            let file = self.begin(day)?;
+            self.open.insert(day, file);
+        }
+        let Some(file) = self.open.get_mut(&day) else {
+            return Ok(());
+        };
+        self.totals.add(rows, file);
+        file.write(rows, ContentHash::of(rows)?).await?;
+        if file.written_bytes() >= self.spec.limits.file_bytes {
+            self.finish_day(day).await?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, day: i32) -> Result<OpenFile> {
+        let number = self.begun.entry(day).or_default();
+        let suffix = if *number == 0 { String::new() } else { format!("-{number:03}") };
+        *number += 1;
+        let name = format!("part-{:05}{suffix}-{}.zstd.parquet", self.task, self.spec.run_id);
+        let partition = format!("{}={}", self.spec.partition_column, RateDate(day));
+        let (schema, properties) = (Arc::clone(&self.schema), self.properties.clone());
+        OpenFile::create(&self.staging, TableKind::Main, partition, &name, schema, properties)
+    }
+
+    async fn finish_day(&mut self, day: i32) -> Result<()> {
+        if let Some(file) = self.open.remove(&day) {
+            self.finished.push(file.finish().await?);
+        }
+        Ok(())
+    }
+
+    /// Finishes the oldest partition where as many are open as may be: events mostly move forward.
+    async fn make_room(&mut self) -> Result<()> {
+        while self.open.len() >= self.spec.limits.open_files.max(1) {
+            let Some(oldest) = self.open.keys().min().copied() else {
+                return Ok(());
+            };
+            self.finish_day(oldest).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends row groups, the largest first, until half the budget is free.
+    async fn keep_budget(&mut self) -> Result<()> {
+        let WriterLimits { memory_bytes, .. } = self.spec.limits;
+        let mut held: Vec<(usize, i32)> = self.open.iter().map(|(day, file)| (file.memory_bytes(), *day)).collect();
+        let mut total: usize = held.iter().map(|(bytes, _)| bytes).sum();
+        if total <= memory_bytes {
+            return Ok(());
+        }
+        held.sort_unstable();
+        while let (true, Some((bytes, day))) = (total > memory_bytes / 2, held.pop()) {
+            if let Some(file) = self.open.get_mut(&day) {
+                file.end_row_group().await?;
+                total -= bytes.saturating_sub(file.memory_bytes());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RowBuffer {
+    fn push(&mut self, batch: &RecordBatch, day_column: usize) {
+        let days = batch.column(day_column).as_primitive::<Int32Type>().values();
+        let place = self.batches.len();
+        let mut row = 0;
+        while row < days.len() {
+            let day = days[row];
+            let places = self.places.entry(day).or_default();
+            // Neighbours are often of one day: look the day up once for all of them.
+            while row < days.len() && days[row] == day {
+                places.push((place, row));
+                row += 1;
+            }
+        }
+        self.rows += batch.num_rows();
+        self.batches.push(batch.clone());
+    }
+}
+
+impl TotalColumns {
+    fn add(&self, rows: &RecordBatch, file: &mut OpenFile) {
+        for (code, column) in &self.targets {
+            let amounts = rows.column(*column).as_primitive::<Decimal128Type>();
+            let sum = file.totals.entry(code.clone()).or_insert(ExactSum::zero(amounts.scale().unsigned_abs()));
+            amounts.values().iter().for_each(|amount| sum.add(*amount));
+        }
+        let amounts = rows.column(self.source_amount).as_primitive::<Decimal128Type>();
+        let coded = rows.column(self.source_currency).as_dictionary::<Int32Type>();
+        let codes: &StringArray = coded.values().as_string();
+        let mut sums = vec![None; codes.len()];
+        for (key, amount) in coded.keys().values().iter().zip(amounts.values()) {
+            sums[*key as usize].get_or_insert(ExactSum::zero(amounts.scale().unsigned_abs())).add(*amount);
+        }
+        merge_coded(&mut file.source_totals, codes, &sums);
+    }
+}
+
+fn merge_coded(totals: &mut CurrencySums, codes: &StringArray, sums: &[Option<ExactSum>]) {
+    for (code, sum) in codes.iter().flatten().zip(sums) {
+        if let Some(sum) = sum {
+            totals.entry(code.to_owned()).or_insert(ExactSum::zero(0)).merge(sum);
+        }
+    }
+}

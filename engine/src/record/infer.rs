@@ -1,0 +1,168 @@
+//! The schema of a source, from the beginnings of its files and the declared types.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use object_store::{ObjectMeta, ObjectStore};
+
+use super::config::{Format, RecordConfig, ScanProgress};
+use super::error::RecordError;
+use super::header::Header;
+use super::input::{Input, Object};
+use super::json::{Json, keys};
+use super::parquet::read_schema;
+use super::schema::{FAULT_COLUMN, RECORD_COLUMN, with_hidden_columns};
+use super::text::{Dialect, Frame};
+use super::window::Window;
+
+/// How much of a JSON file is searched for columns, whatever the length of its records.
+const SAMPLE_BYTES_MAX: u64 = 16 << 20;
+
+/// Infers the schema of a source: its columns in the order of the first file, in their declared types,
+/// and after them the hidden columns [`RECORD_COLUMN`] and [`FAULT_COLUMN`].
+///
+/// Files are taken in the order of their paths, whatever the order of `files`. A delimited file brings
+/// the columns of its header, a Parquet file its own columns and types, JSON files the keys of their
+/// first records (`sample_files` files, `sample_records` records of each), the declared types and
+/// roles and the configured paths. Undeclared columns of text files are text.
+///
+/// # Errors
+/// [`RecordError::Empty`] where no file has anything to infer from; [`RecordError::UnknownColumn`] for
+/// a declared type of a column that a delimited or Parquet source does not have;
+/// [`RecordError::MissingColumn`] or [`RecordError::ExtraColumn`] where the files looked at differ;
+/// [`RecordError::Header`]; [`RecordError::ReservedColumn`]; and what the object store reports.
+pub async fn infer(
+    store: &Arc<dyn ObjectStore>,
+    files: &[ObjectMeta],
+    config: &RecordConfig,
+) -> Result<SchemaRef, RecordError> {
+    config.validate()?;
+    let mut objects: Vec<Object> = files
+        .iter()
+        .filter(|meta| meta.size > 0)
+        .map(|meta| Object {
+            store: Arc::clone(store),
+            meta: meta.clone(),
+            progress: ScanProgress::default(),
+            chunk_bytes: config.chunk_bytes,
+        })
+        .collect();
+    objects.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
+    match config.format {
+        Format::Csv => infer_delimited(&objects, config, files.len()).await,
+        Format::Ndjson | Format::Json => infer_json(&objects, config, files.len()).await,
+        Format::Parquet => infer_parquet(&objects, config, files.len()).await,
+    }
+}
+
+async fn infer_delimited(objects: &[Object], config: &RecordConfig, files: usize) -> Result<SchemaRef, RecordError> {
+    let mut first: Option<(&Object, Header)> = None;
+    let mut compared = 0;
+    for object in objects {
+        if compared >= config.sample_files.max(1) {
+            break;
+        }
+        let Some(header) = Header::of_file(object, config).await? else { continue };
+        compared += 1;
+        match &first {
+            None => first = Some((object, header)),
+            // Without a header a record of another length is a fault of that record.
+            Some(_) if !config.header => break,
+            Some((origin, known)) => {
+                let wanted: Vec<&str> = known.names.iter().map(String::as_str).collect();
+                header.order(&wanted, object.file(), &format!("`{}`", origin.file()))?;
+            }
+        }
+    }
+    let Some((_, header)) = first else { return Err(RecordError::Empty { files }) };
+    check_types(&header.names, config)?;
+    Ok(text_schema(&header.names, config))
+}
+
+async fn infer_json(objects: &[Object], config: &RecordConfig, files: usize) -> Result<SchemaRef, RecordError> {
+    let mut names: Vec<String> = Vec::new();
+    let mut seen: HashSet<String> = HashSet::new();
+    for object in objects.iter().take(config.sample_files.max(1)) {
+        for key in sample_keys(object, config).await? {
+            if key == RECORD_COLUMN || key == FAULT_COLUMN {
+                return Err(RecordError::ReservedColumn { file: object.file().to_owned(), column: key });
+            }
+            if seen.insert(key.clone()) {
+                names.push(key);
+            }
+        }
+    }
+    let configured = config.paths.iter().chain(config.types.keys()).chain(config.roles.keys());
+    for name in configured {
+        if seen.insert(name.clone()) {
+            names.push(name.clone());
+        }
+    }
+    if names.is_empty() {
+        return Err(RecordError::Empty { files });
+    }
+    Ok(text_schema(&names, config))
+}
+
+/// Returns the keys of the first records of a file, in the order in which they first appear.
+async fn sample_keys(object: &Object, config: &RecordConfig) -> Result<Vec<String>, RecordError> {
+    let mut window = Window::over_file(Input::open(object).await?).await?;
+    let mut json = Json::new(config, &[]);
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    let mut records = 0;
+    while records < config.sample_records.max(1) && window.offset() < SAMPLE_BYTES_MAX {
+        let unread = window.unread();
+        match json.frame(unread, window.is_last && window.damage.is_none()) {
+            Frame::More if window.is_last => break,
+            Frame::More => window.refill().await?,
+            Frame::TooLong => break,
+            Frame::Blank { next } => window.position += next,
+            Frame::Broken { next, .. } => {
+                records += 1;
+                window.position += next;
+            }
+            Frame::Record { end, next } => {
+                records += 1;
+                let record = std::str::from_utf8(unread.get(..end).unwrap_or_default());
+                let record_keys = record.ok().and_then(keys).unwrap_or_default();
+                found.extend(record_keys.into_iter().filter(|key| seen.insert(key.clone())));
+                window.position += next;
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn infer_parquet(objects: &[Object], config: &RecordConfig, files: usize) -> Result<SchemaRef, RecordError> {
+    for object in objects {
+        let Some(fields) = read_schema(object).await? else { continue };
+        let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
+        if let Some(column) = names.iter().find(|name| *name == RECORD_COLUMN || *name == FAULT_COLUMN) {
+            return Err(RecordError::ReservedColumn { file: object.file().to_owned(), column: column.clone() });
+        }
+        check_types(&names, config)?;
+        let columns = fields.iter().map(|field| match config.types.get(field.name()) {
+            Some(column_type) => Arc::new(Field::new(field.name(), column_type.data_type(), true)),
+            None => Arc::clone(field),
+        });
+        return Ok(with_hidden_columns(columns.collect(), DataType::Struct(fields.clone())));
+    }
+    Err(RecordError::Empty { files })
+}
+
+fn check_types(names: &[String], config: &RecordConfig) -> Result<(), RecordError> {
+    match config.types.keys().find(|column| !names.contains(column)) {
+        None => Ok(()),
+        Some(column) => Err(RecordError::UnknownColumn { column: column.clone(), known: names.to_vec() }),
+    }
+}
+
+fn text_schema(names: &[String], config: &RecordConfig) -> SchemaRef {
+    let column = |name: &String| {
+        let column_type = config.types.get(name).copied().unwrap_or_default();
+        Arc::new(Field::new(name, column_type.data_type(), true))
+    };
+    with_hidden_columns(names.iter().map(column).collect(), DataType::BinaryView)
+}

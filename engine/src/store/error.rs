@@ -1,0 +1,76 @@
+//! What can go wrong between us and a store.
+
+/// A store that cannot be used, or a request that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The environment does not describe a store; the caller should fix the `AWS_…` variables.
+    #[error("no store for bucket `{bucket}` can be made from the AWS_ environment variables")]
+    Configuration {
+        /// The bucket.
+        bucket: String,
+        /// What the store library said.
+        source: object_store::Error,
+    },
+    /// A request failed after its retries.
+    #[error("could not {action} `{path}`")]
+    Request {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: String,
+        /// What the store said.
+        source: object_store::Error,
+    },
+    /// The store lets a second writer overwrite what must be created once; concurrent writers are unsafe.
+    #[error(
+        "the store of `{location}` ignores create-only writes, expected a store that refuses to create \
+         an object twice (S3, or a local disk with hard links)"
+    )]
+    IgnoresCreateOnly {
+        /// The folder that was probed.
+        location: String,
+    },
+    /// The store can neither leave an upload open nor is it a local disk: nothing can be staged there.
+    #[error(
+        "the store of `{location}` has no uploads that can be completed later, expected S3 or a local disk"
+    )]
+    NoUploads {
+        /// The folder.
+        location: String,
+    },
+    /// A folder holds more objects than one listing may take into memory.
+    #[error("more than {limit} objects under `{location}`, expected fewer: name a narrower folder")]
+    TooManyObjects {
+        /// The folder.
+        location: String,
+        /// The most that is read.
+        limit: usize,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn request(
+        action: &'static str,
+        path: impl ToString,
+    ) -> impl FnOnce(object_store::Error) -> Self {
+        move |source| Self::Request { action, path: path.to_string(), source }
+    }
+
+    /// Tells whether the same request may succeed later: the network or the service was at fault.
+    pub fn is_retryable(&self) -> bool {
+        // Missing objects, refused credentials and the like have variants of their own; what the
+        // client library could not classify after its retries is a fault of the way or the service.
+        let Self::Request { source, .. } = self else { return false };
+        match source {
+            object_store::Error::Generic { store, .. } => *store != "LocalFileSystem",
+            object_store::Error::JoinError { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Tells whether the object that was asked for does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Request { source: object_store::Error::NotFound { .. }, .. })
+    }
+}

@@ -1,0 +1,49 @@
+//! Finding objects: a file is itself, a folder is all that lies in it.
+
+use futures::TryStreamExt;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+
+use super::{StoreError, StoreHandle};
+use crate::location::Location;
+
+/// The most objects that one listing takes into memory (about 200 bytes each).
+const OBJECTS_MAX: usize = 5_000_000;
+
+/// Returns the object at `location`, or all objects below it, sorted by path.
+///
+/// Each comes with its size, its e-tag and when it was last modified. Hidden names are not left out.
+/// A location that does not exist gives an empty list.
+///
+/// # Errors
+/// Where the store cannot be asked, or holds too many objects for one list.
+pub async fn find_objects(handle: &StoreHandle, location: &Location) -> Result<Vec<ObjectMeta>, StoreError> {
+    let is_folder = location.local_path().is_some_and(|path| path.is_dir());
+    if !is_folder && !location.path().is_root() {
+        match handle.store.head(location.path()).await {
+            Ok(object) => return Ok(vec![object]),
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(source) => return Err(StoreError::request("read", location)(source)),
+        }
+    }
+    list_objects(handle.store.as_ref(), location).await
+}
+
+/// Returns all objects below the folder `location`, however deep, sorted by path.
+///
+/// # Errors
+/// Where the store cannot be asked, or holds too many objects for one list.
+pub async fn list_objects(
+    store: &dyn ObjectStore,
+    location: &Location,
+) -> Result<Vec<ObjectMeta>, StoreError> {
+    let mut listing = store.list(Some(location.path()));
+    let mut objects = Vec::new();
+    while let Some(object) = listing.try_next().await.map_err(StoreError::request("list", location))? {
+        if objects.len() == OBJECTS_MAX {
+            return Err(StoreError::TooManyObjects { location: location.to_string(), limit: OBJECTS_MAX });
+        }
+        objects.push(object);
+    }
+    objects.sort_unstable_by(|left, right| left.location.cmp(&right.location));
+    Ok(objects)
+}

@@ -1,0 +1,88 @@
+//! Object stores: one per bucket, built from the environment and shared by all that use it.
+
+mod error;
+mod list;
+mod probe;
+mod s3;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use object_store::multipart::MultipartStore;
+
+pub use error::StoreError;
+pub use list::{find_objects, list_objects};
+pub use probe::probe_create_only;
+
+use crate::location::{Location, Place};
+
+/// A store and what it can do.
+#[derive(Clone)]
+pub struct StoreHandle {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The same store's uploads that another process can complete; local disks have none.
+    pub multipart: Option<Arc<dyn MultipartStore>>,
+}
+
+impl StoreHandle {
+    /// Makes a handle of a store that has uploads which another process can complete.
+    pub fn with_multipart<S: ObjectStore + MultipartStore>(store: Arc<S>) -> Self {
+        Self { multipart: Some(Arc::clone(&store) as Arc<dyn MultipartStore>), store }
+    }
+
+    /// Makes a handle of a store without such uploads.
+    pub fn without_multipart(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, multipart: None }
+    }
+}
+
+impl fmt::Debug for StoreHandle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "StoreHandle({})", self.store)
+    }
+}
+
+/// The stores of this process, each built when first asked for.
+///
+/// Region, endpoint and credentials of a bucket come from the `AWS_…` variables or the instance profile,
+/// never from a session's configuration, which other people can read.
+#[derive(Clone, Debug, Default)]
+pub struct Stores {
+    handles: Arc<Mutex<HashMap<Place, StoreHandle>>>,
+}
+
+impl Stores {
+    /// Makes an empty set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Uses `handle` for everything in `place` from now on, instead of a store built from the environment.
+    pub fn register(&self, place: Place, handle: StoreHandle) {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).insert(place, handle);
+    }
+
+    /// Returns the store that `location` lies in.
+    ///
+    /// # Errors
+    /// Where the environment does not describe a usable store.
+    pub fn for_location(&self, location: &Location) -> Result<StoreHandle, StoreError> {
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = handles.get(location.place()) {
+            return Ok(handle.clone());
+        }
+        let handle = match location.place() {
+            Place::Local => StoreHandle::without_multipart(Arc::new(LocalFileSystem::new())),
+            Place::Bucket(bucket) => StoreHandle::with_multipart(Arc::new(s3::from_environment(bucket)?)),
+        };
+        handles.insert(location.place().clone(), handle.clone());
+        Ok(handle)
+    }
+}
+
+#[cfg(test)]
+mod tests;

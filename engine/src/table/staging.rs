@@ -1,0 +1,354 @@
+//! Writing files that nobody sees before their commit.
+//!
+//! On a local disk a staged file lies in `_staging/<run>/` under a name that is no data file's; where the
+//! store has uploads that another process can complete, the upload is left uncompleted and remembered in a
+//! small journal, so that `gc` can abort those of dead runs.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Write};
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::multipart::MultipartStore;
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+
+use super::error::TableError;
+use super::gc::remove_staged;
+use super::names;
+use super::record::TableKind;
+use super::root::{Roots, TableRoot};
+use crate::location::Location;
+use crate::store::{StoreError, Stores};
+
+/// Every part of an upload but the last; S3 asks for at least 5 MiB and takes 10,000 parts (80 GB in all).
+const PART_BYTES: usize = 8 << 20;
+
+/// A write to a local disk: hundreds of files may hold one back at the same time.
+const WRITE_BYTES: usize = 128 << 10;
+
+/// A folder that keeps vanishing is not ours to make.
+const CREATE_ATTEMPTS_MAX: u32 = 5;
+
+/// How a file waits for its commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "as", rename_all = "snake_case")]
+pub enum StagedAs {
+    /// A file on the table's own disk.
+    Local {
+        /// Its path below the table's folder.
+        path: String,
+    },
+    /// An upload that is not completed.
+    Multipart {
+        /// The store's name for the upload.
+        upload_id: String,
+        /// The store's names for its parts, in order.
+        parts: Vec<String>,
+    },
+}
+
+/// A file that waits for its commit; travels from the task that wrote it to the driver that commits it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagedFile {
+    /// The table that it is for.
+    pub table: TableKind,
+    /// Its final path below that table's folder.
+    pub path: String,
+    /// Where it is now.
+    pub staged: StagedAs,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// What is needed to abort an upload of a run that died.
+#[derive(Serialize, Deserialize)]
+pub(super) struct UploadJournal {
+    pub(super) path: String,
+    pub(super) upload_id: String,
+}
+
+/// Where a run stages its files; cheap to clone and to make again in another process.
+#[derive(Clone, Debug)]
+pub struct Staging {
+    roots: Arc<Roots>,
+    run_id: Arc<str>,
+}
+
+impl Staging {
+    /// Returns the staging place of run `run_id` for the table at `root`, without reading the table.
+    ///
+    /// # Errors
+    /// Where the store cannot be made.
+    pub fn new(stores: &Stores, root: &Location, run_id: &str) -> Result<Self, TableError> {
+        Ok(Self::in_roots(Roots::new(stores, root)?, run_id))
+    }
+
+    pub(super) fn in_roots(roots: Roots, run_id: &str) -> Self {
+        Self { roots: Arc::new(roots), run_id: run_id.into() }
+    }
+
+    /// Opens a file for writing. Nothing reaches the store before a buffer is full.
+    ///
+    /// `partition` is a hive folder such as `dt=2024-05-01`, or empty; `file_name` must be unique to the
+    /// attempt that writes it.
+    ///
+    /// # Errors
+    /// [`TableError::InvalidName`] where the run, partition or file name cannot be part of a path or would
+    /// hide the file; [`TableError::Store`] where the store has neither uploads nor a local path.
+    pub fn create(
+        &self,
+        table: TableKind,
+        partition: &str,
+        file_name: &str,
+    ) -> Result<StagedWriter, TableError> {
+        check_name("run id", &self.run_id)?;
+        check_name("file name", file_name)?;
+        if !partition.is_empty() {
+            for folder in partition.split('/') {
+                check_name("partition", folder)?;
+            }
+        }
+        let root = self.roots.of(table).clone();
+        let slash = if partition.is_empty() { "" } else { "/" };
+        let path = format!("{partition}{slash}{file_name}");
+        let sink = Sink::new(&root, &self.run_id, &path)?;
+        Ok(StagedWriter {
+            root,
+            run_id: Arc::clone(&self.run_id),
+            table,
+            path,
+            sink,
+            buffer: Buffer::default(),
+            bytes: 0,
+        })
+    }
+
+    /// Removes all that the run staged and did not commit, in both tables; returns the number of files.
+    ///
+    /// # Errors
+    /// Where the store fails; what is left is then for `gc`.
+    pub async fn discard(&self) -> Result<u64, TableError> {
+        let mut files = 0;
+        for table in [TableKind::Main, TableKind::Quarantine] {
+            let root = self.roots.of(table);
+            let staged = root.list(&names::staging(&self.run_id)).await?;
+            files += remove_staged(root, &self.run_id, staged, |_| false).await?.files;
+        }
+        Ok(files)
+    }
+}
+
+/// A name must be one visible path segment: readers skip names that begin with `_` or `.`.
+fn check_name(what: &'static str, name: &str) -> Result<(), TableError> {
+    let expected = "a name without `/`, control characters or `#` that does not begin with `_` or `.`";
+    let is_hidden = name.is_empty() || name.starts_with(['_', '.']);
+    if is_hidden || name.contains(|letter: char| letter == '/' || letter == '#' || letter.is_control()) {
+        return Err(TableError::InvalidName { what, name: name.to_owned(), expected });
+    }
+    Ok(())
+}
+
+/// A file that is being staged. Dropping it leaves what was written to `gc`; rather abort it.
+#[derive(Debug)]
+pub struct StagedWriter {
+    root: TableRoot,
+    run_id: Arc<str>,
+    table: TableKind,
+    path: String,
+    sink: Sink,
+    buffer: Buffer,
+    bytes: u64,
+}
+
+impl StagedWriter {
+    /// Returns the file's final path below its table's folder.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Appends; holds back at most one write (128 KiB on disk, 8 MiB elsewhere) besides `bytes` itself.
+    ///
+    /// # Errors
+    /// Where the disk or the store fails; the file is then to be aborted.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), TableError> {
+        self.bytes += bytes.len() as u64;
+        self.buffer.push(bytes);
+        let flush_bytes = self.sink.flush_bytes();
+        while self.buffer.bytes >= flush_bytes {
+            let chunks = self.buffer.take(flush_bytes);
+            self.flush(chunks).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is held back and returns what the commit needs to know.
+    ///
+    /// # Errors
+    /// Where the disk or the store fails.
+    pub async fn finish(mut self) -> Result<StagedFile, TableError> {
+        let rest = self.buffer.take(self.buffer.bytes);
+        if !rest.is_empty() || self.sink.is_untouched() {
+            self.flush(rest).await?;
+        }
+        let staged = match self.sink {
+            Sink::File { .. } => StagedAs::Local { path: names::staged(&self.run_id, &self.path) },
+            Sink::Upload { upload_id, parts, .. } => {
+                StagedAs::Multipart { upload_id: upload_id.unwrap_or_default(), parts }
+            }
+        };
+        crate::fault::point("write.staged");
+        Ok(StagedFile { table: self.table, path: self.path, staged, bytes: self.bytes })
+    }
+
+    /// Removes what was written.
+    ///
+    /// # Errors
+    /// Where the disk or the store fails; what is left is then for `gc`.
+    pub async fn abort(self) -> Result<(), TableError> {
+        match &self.sink {
+            Sink::File { .. } => self.root.delete(&names::staged(&self.run_id, &self.path)).await,
+            Sink::Upload { upload_id: None, .. } => Ok(()),
+            Sink::Upload { store, path, upload_id: Some(upload_id), .. } => {
+                let aborted = store.abort_multipart(path, upload_id).await;
+                aborted.map_err(StoreError::request("abort the upload of", path))?;
+                self.root.delete(&names::upload_journal(&self.run_id, &self.path)).await
+            }
+        }
+    }
+
+    async fn flush(&mut self, chunks: Vec<Bytes>) -> Result<(), TableError> {
+        match &mut self.sink {
+            Sink::File { path, started } => {
+                let is_first = !std::mem::replace(started, true);
+                append(path.clone(), is_first, chunks).await
+            }
+            Sink::Upload { store, path, upload_id, parts } => {
+                let failed = || StoreError::request("upload", &*path);
+                let id = match upload_id {
+                    Some(id) => id,
+                    None => {
+                        let id = store.create_multipart(path).await.map_err(failed())?;
+                        let journal = UploadJournal { path: self.path.clone(), upload_id: id.clone() };
+                        // Remembered at once, or a crash would leave an upload that nobody can abort.
+                        let id = upload_id.insert(id);
+                        write_journal(&self.root, &self.run_id, &journal).await?;
+                        id
+                    }
+                };
+                let part = store.put_part(path, id, parts.len(), chunks.into_iter().collect()).await;
+                parts.push(part.map_err(failed())?.content_id);
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn write_journal(root: &TableRoot, run_id: &str, journal: &UploadJournal) -> Result<(), TableError> {
+    let name = names::upload_journal(run_id, &journal.path);
+    let bytes =
+        serde_json::to_vec(journal).map_err(|source| TableError::Encode { path: name.clone(), source })?;
+    root.put(&name, bytes).await
+}
+
+/// Where a staged file's bytes go.
+enum Sink {
+    File { path: PathBuf, started: bool },
+    Upload { store: Arc<dyn MultipartStore>, path: Path, upload_id: Option<String>, parts: Vec<String> },
+}
+
+impl Sink {
+    fn new(root: &TableRoot, run_id: &str, path: &str) -> Result<Self, TableError> {
+        if let Some(store) = &root.handle.multipart {
+            let store = Arc::clone(store);
+            return Ok(Self::Upload { store, path: root.path(path)?, upload_id: None, parts: Vec::new() });
+        }
+        let staged = root.location.join(&names::staged(run_id, path))?;
+        let path = staged
+            .local_path()
+            .ok_or_else(|| StoreError::NoUploads { location: root.location.to_string() })?;
+        Ok(Self::File { path, started: false })
+    }
+
+    fn flush_bytes(&self) -> usize {
+        match self {
+            Self::File { .. } => WRITE_BYTES,
+            Self::Upload { .. } => PART_BYTES,
+        }
+    }
+
+    /// An empty file must still come to exist, on S3 through one empty part.
+    fn is_untouched(&self) -> bool {
+        match self {
+            Self::File { started, .. } => !started,
+            Self::Upload { parts, .. } => parts.is_empty(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File { path, .. } => write!(formatter, "File({})", path.display()),
+            Self::Upload { path, upload_id, .. } => write!(formatter, "Upload({path}, {upload_id:?})"),
+        }
+    }
+}
+
+/// Bytes that wait for a write, uncopied.
+#[derive(Debug, Default)]
+struct Buffer {
+    chunks: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+impl Buffer {
+    fn push(&mut self, chunk: Bytes) {
+        self.bytes += chunk.len();
+        self.chunks.push_back(chunk);
+    }
+
+    /// Takes exactly `bytes` from the front, or all where there are fewer.
+    fn take(&mut self, bytes: usize) -> Vec<Bytes> {
+        let mut taken = Vec::new();
+        let mut missing = bytes.min(self.bytes);
+        self.bytes -= missing;
+        while missing > 0 {
+            let Some(chunk) = self.chunks.front_mut() else { break };
+            let part = chunk.split_to(chunk.len().min(missing));
+            missing -= part.len();
+            if chunk.is_empty() {
+                self.chunks.pop_front();
+            }
+            taken.push(part);
+        }
+        taken
+    }
+}
+
+/// The file is opened for each write: hundreds of partitions would else exhaust the file handles.
+async fn append(path: PathBuf, is_first: bool, chunks: Vec<Bytes>) -> Result<(), TableError> {
+    let shown = path.clone();
+    let write = tokio::task::spawn_blocking(move || {
+        let mut file =
+            if is_first { create(&path)? } else { std::fs::OpenOptions::new().append(true).open(&path)? };
+        chunks.iter().try_for_each(|chunk| file.write_all(chunk))
+    });
+    let written = write.await.map_err(std::io::Error::other).flatten();
+    written.map_err(TableError::io("write", &shown))
+}
+
+fn create(path: &FsPath) -> std::io::Result<std::fs::File> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match std::fs::File::create_new(path) {
+            // `gc` may remove the folder again while it is still empty.
+            Err(error) if error.kind() == ErrorKind::NotFound && attempt <= CREATE_ATTEMPTS_MAX => {
+                std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+            }
+            other => return other,
+        }
+    }
+}

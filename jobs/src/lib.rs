@@ -1,0 +1,18 @@
+//! The registered jobs: what they are called, what options they take, and how they run.
+//!
+//! A job is options → plan → run → report. Building a plan reads schemas and rates but writes nothing;
+//! only the run writes, through the table commit.
+
+
+pub mod error;
+pub mod explain;
+mod input;
+pub mod maintenance;
+pub mod normalize;
+pub mod registry;
+pub mod table_reader;
+pub mod verify;
+
+pub use cambist_engine::fault::POINTS as FAULT_POINTS;
+pub use cambist_engine::record::ScanProgress;
+pub use cambist_engine::store::Stores;

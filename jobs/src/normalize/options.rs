@@ -1,0 +1,217 @@
+//! The options of `normalize` as a TOML file gives them; flags override single ones.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{JobError, Result};
+use crate::registry::{JobDescription, OptionDescription};
+
+/// A whole spec file. Unknown keys are refused.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NormalizeSpec {
+    /// Where the transactions come from.
+    pub source: SourceSpec,
+    /// Where the rates come from, and which one a row uses.
+    pub rates: RatesSpec,
+    /// What is converted into.
+    pub target: TargetSpec,
+    /// Where the table is written.
+    pub output: OutputSpec,
+    /// When a run is not good enough to be committed.
+    pub quality: QualitySpec,
+    /// Which batch this is, and how it runs.
+    pub run: RunSpec,
+}
+
+/// `[source]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceSpec {
+    /// File, folder or glob.
+    pub url: Option<String>,
+    /// `csv`, `ndjson`, `json` or `parquet`.
+    pub format: Option<String>,
+    /// `utf-8` or `latin1`.
+    pub encoding: Option<String>,
+    /// The CSV field delimiter.
+    pub delimiter: Option<String>,
+    /// The CSV quote.
+    pub quote: Option<String>,
+    /// Whether CSV files begin with a line of names.
+    pub header: Option<bool>,
+    /// Whether a quoted CSV field may hold line ends.
+    pub quoted_newlines: Option<bool>,
+    /// The zone of times that name none.
+    pub time_zone: Option<String>,
+    /// The `strptime` form of text times.
+    pub time_format: Option<String>,
+    /// The job's own SELECT over `source`.
+    pub sql: Option<String>,
+    /// Column, nested path or SQL expression.
+    pub amount: Option<String>,
+    /// Column, nested path or SQL expression.
+    pub currency: Option<String>,
+    /// Column, nested path or SQL expression.
+    pub event_time: Option<String>,
+    /// Types of columns, by name.
+    pub types: BTreeMap<String, String>,
+    /// Nested JSON fields that become columns of their path's name.
+    pub paths: Vec<String>,
+    /// Small tables that the SQL may join, by name.
+    pub tables: BTreeMap<String, SourceTableSpec>,
+    /// The size from which a record is quarantined unread.
+    pub max_record_bytes: Option<u64>,
+}
+
+/// `[source.tables.NAME]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceTableSpec {
+    /// File, folder or glob.
+    pub url: String,
+    /// As in `[source]`; `csv` where none is given.
+    pub format: Option<String>,
+    /// As in `[source]`.
+    pub encoding: Option<String>,
+    /// As in `[source]`.
+    pub delimiter: Option<String>,
+    /// As in `[source]`.
+    pub types: BTreeMap<String, String>,
+}
+
+/// `[rates]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RatesSpec {
+    /// File, folder or glob of snapshots.
+    pub url: Option<String>,
+    /// `date` or `instant`.
+    pub mode: Option<String>,
+    /// The zone in which an event's date is taken.
+    pub rate_zone: Option<String>,
+    /// The age in days above which a snapshot is too old.
+    pub max_age_days: Option<i64>,
+    /// Only snapshots known by then count.
+    pub known_as_of: Option<String>,
+}
+
+/// `[target]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TargetSpec {
+    /// Currency codes.
+    pub currencies: Vec<String>,
+    /// `half_even` or `half_up`.
+    pub rounding: Option<String>,
+    /// Decimals of targets that ISO 4217 gives none.
+    pub scales: BTreeMap<String, i64>,
+}
+
+/// `[output]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutputSpec {
+    /// The table's folder.
+    pub url: Option<String>,
+    /// The name of the partition column.
+    pub partition_by: Option<String>,
+    /// Whether rows say where they came from.
+    pub lineage: Option<bool>,
+    /// Seconds for which superseded files stay in place.
+    pub retain_superseded_seconds: Option<u64>,
+}
+
+/// `[quality]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QualitySpec {
+    /// The largest share of quarantined records.
+    pub max_quarantine_ratio: Option<f64>,
+    /// Whether the SQL may return more rows than it read.
+    pub allow_fan_out: Option<bool>,
+    /// Whether whole records of damaged files are committed.
+    pub allow_damaged: Option<bool>,
+}
+
+/// `[run]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunSpec {
+    /// The batch's name.
+    pub batch: Option<String>,
+    /// The batch's date.
+    pub date: Option<String>,
+    /// Tasks at once.
+    pub parallelism: Option<u64>,
+}
+
+impl NormalizeSpec {
+    /// Reads a spec file's text.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Usage`] with the line, the key and the keys that are allowed.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| {
+            JobError::usage(format!("the spec is not valid: {}", error.to_string().trim_end()))
+                .with_hint("`cambist jobs normalize` lists every key")
+        })
+    }
+}
+
+/// Describes the job and its options, for `cambist jobs`, the reference page and every other caller.
+pub fn describe() -> JobDescription {
+    JobDescription {
+        name: "normalize",
+        summary: "Converts raw transactions to the target currencies, exactly, into an atomic Parquet table",
+        options: OPTIONS,
+    }
+}
+
+const fn option(
+    key: &'static str,
+    kind: &'static str,
+    default: &'static str,
+    doc: &'static str,
+) -> OptionDescription {
+    OptionDescription { key, kind, default, doc }
+}
+
+const OPTIONS: &[OptionDescription] = &[
+    option("source.url", "file, folder or glob", "required", "The transactions: a local path or `s3://`; `{date}`, `{yyyy}`, `{mm}`, `{dd}` stand for the date of `run.date`; names that begin with `_` or `.` are passed over"),
+    option("source.format", "csv | ndjson | json | parquet", "by file name", "`json` is objects one after another, with or without line ends; gzip and zstd are told by their first bytes"),
+    option("source.encoding", "utf-8 | latin1", "utf-8", "The encoding of text files"),
+    option("source.delimiter", "one byte", ",", "The CSV field delimiter; `\\t` for a tab"),
+    option("source.quote", "one byte", "\"", "The CSV quote"),
+    option("source.header", "boolean", "true", "Whether CSV files begin with a line of names; without one the columns are `column_1`, `column_2`, …"),
+    option("source.quoted_newlines", "boolean", "true", "Whether a quoted CSV field may hold line ends; `false` lets one large file be read by several tasks"),
+    option("source.time_zone", "IANA zone", "none", "The zone of event times that name none; required for such times"),
+    option("source.time_format", "strptime form", "ISO 8601", "The form of text event times, such as `%m/%d/%Y %H:%M`; a form without a time of day is a date already and is not moved"),
+    option("source.sql", "SELECT", "SELECT * FROM source", "Maps the columns of `source`, row by row; yields `amount`, `currency` and `event_time`"),
+    option("source.amount", "column, path or expression", "amount", "The amount: text, integer or decimal of at most 18 decimals, never floating point"),
+    option("source.currency", "column, path or expression", "currency", "The currency code"),
+    option("source.event_time", "column, path or expression", "event_time", "When the transaction happened: text, date or timestamp"),
+    option("source.types", "table of column = type", "text", "`text`, `int64`, `decimal(p,s)`, `bool`, `date`, `timestamp`, `float64`; CSV columns that are not named stay text"),
+    option("source.paths", "list of paths", "none", "Nested JSON fields, such as `amount.value`, that become columns of that name (quote it in the SQL)"),
+    option("source.tables.NAME", "url, format, encoding, delimiter, types", "none", "A small table that the SQL may join; read whole into memory, at most 64 MiB"),
+    option("source.max_record_bytes", "bytes", "1048576", "A record above this size is quarantined by its beginning"),
+    option("rates.url", "file, folder or glob", "required", "Rate snapshots of any known provider, told by their content"),
+    option("rates.mode", "date | instant", "date", "`date`: newest snapshot dated on or before the event's date; `instant`: newest that held at the event's instant"),
+    option("rates.rate_zone", "IANA zone", "UTC", "The zone in which an event's date is taken"),
+    option("rates.max_age_days", "days, 0 to 36500", "7 (date), none (instant)", "An older snapshot is `RATE_STALE`"),
+    option("rates.known_as_of", "ISO 8601 instant", "the run's start", "Only snapshots known by then count; of several versions of one day the latest known"),
+    option("target.currencies", "list of codes", "required", "What to convert into; a row is quarantined where any of them fails"),
+    option("target.rounding", "half_even | half_up", "half_even", "How the one rounding is done"),
+    option("target.scales", "table of code = decimals, 0 to 18", "ISO 4217 minor units", "Required for a target without minor units, such as XAU or BTC"),
+    option("output.url", "folder", "required", "The table: a local path or `s3://`; its quarantine lies beside it under `<output>_quarantine`"),
+    option("output.partition_by", "column name", "dt", "The name of the partition column: the event date in the rate zone"),
+    option("output.lineage", "boolean", "false", "Adds `source_file` and `source_offset` (byte offset in the decompressed file, row number for Parquet)"),
+    option("output.retain_superseded_seconds", "seconds", "0", "How long superseded files stay where running queries read them"),
+    option("quality.max_quarantine_ratio", "ratio, 0 to 1", "1", "Above it nothing is committed, exit 12"),
+    option("quality.allow_fan_out", "boolean", "false", "Lets the SQL return more rows than it read"),
+    option("quality.allow_damaged", "boolean", "false", "Commits the whole records of files that are cut short or corrupt"),
+    option("run.batch", "name", "default", "What this run replaces when it is run again"),
+    option("run.date", "YYYY-MM-DD", "none", "The batch is this date; also fills `{date}` in `source.url`"),
+    option("run.parallelism", "tasks, 1 to 1024", "the machine's cores", "Tasks that run at once"),
+];

@@ -1,0 +1,221 @@
+//! Checked options → what will be done: which files, which snapshots, which columns, which operators.
+//!
+//! Planning reads names, schemas and rates; it writes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cambist_engine::athena::hive_type;
+use cambist_engine::files::{self, Files};
+use cambist_engine::rate_join::{
+    EVENT_DATE_COLUMN, EventTimeKind, KeptColumn, RateJoin, RateJoinSpec, TargetCurrency, output_schema,
+};
+use cambist_engine::rates::{self, LoadedRates, RateBooks};
+use cambist_engine::record::ScanProgress;
+use cambist_engine::session::{session, session_config};
+use cambist_engine::store::Stores;
+use cambist_engine::table::{Column, TableSchema};
+use cambist_udfs::rate::{BookOptions, InstantMicros};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionContext;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::config::NormalizeConfig;
+use super::report::RULES_VERSION;
+use super::source_sql::{self, EVENT_TIME, is_own_column, is_text_format, plan_source};
+use crate::error::{JobError, Result};
+use crate::input::{of_files, of_rates, planning};
+
+/// What one run will do.
+pub struct NormalizePlan {
+    /// The session that the operators run in.
+    pub session: SessionContext,
+    /// Scan to conversion, one task per partition.
+    pub converted: Arc<dyn ExecutionPlan>,
+    /// The target currencies with their decimals.
+    pub targets: Vec<TargetCurrency>,
+    /// The columns of the table.
+    pub schema: TableSchema,
+    /// The rates.
+    pub rates: LoadedRates,
+    /// The digest of all that determines the result.
+    pub input_digest: String,
+    /// Raw bytes to read.
+    pub input_bytes: u64,
+    /// How the scan gets on.
+    pub progress: ScanProgress,
+}
+
+/// Plans a run that starts at `now` and may use `cores` tasks at once.
+///
+/// # Errors
+/// Usage errors for everything that the caller can mend; data errors where no rates can be used.
+pub async fn plan(
+    stores: &Stores,
+    config: &NormalizeConfig,
+    now: InstantMicros,
+    cores: usize,
+    progress: ScanProgress,
+) -> Result<NormalizePlan> {
+    let source = files::list(stores, &config.source.url).await.map_err(|error| of_files(&error))?;
+    if source.objects.is_empty() {
+        return Err(JobError::usage(format!(
+            "nothing found at the source `{}`, expected a file, a folder with files or a glob that matches some",
+            config.source.url
+        )));
+    }
+    let tables = small_table_files(stores, config).await?;
+    let options = BookOptions {
+        mode: config.mode(),
+        max_age_days: config.max_age_days,
+        known_as_of: config.known_as_of.unwrap_or(now),
+    };
+    let rates = rates::load(stores, &config.rates_url, &options).await.map_err(|error| of_rates(&error))?;
+    let targets = targets(config, &rates)?;
+    let books = Arc::new(RateBooks::default());
+    books.add(&rates.reference.digest, Arc::clone(&rates.book));
+    let tasks = config.parallelism.unwrap_or(cores).max(1);
+    let context = session(session_config(tasks, books), Arc::default())
+        .map_err(|error| planning(error, "the session cannot be made"))?;
+    cambist_udfs::sql::register_rates(&context, Arc::clone(&rates.book))
+        .map_err(|error| planning(error, "the session cannot be made"))?;
+    let planned = plan_source(&context, stores, &config.source, &source, tasks, progress.clone()).await?;
+    check_event_time(config, &planned.plan.schema())?;
+    let spec = Arc::new(rate_join_spec(config, &rates, targets.clone(), &planned.columns)?);
+    let schema = table_schema(config, &spec, &planned.plan.schema())?;
+    let converted = RateJoin::try_new(planned.plan, spec).map_err(|error| planning(error, "the conversion"))?;
+    Ok(NormalizePlan {
+        session: context,
+        converted: Arc::new(converted),
+        targets,
+        schema,
+        input_digest: input_digest(config, &source, &tables, &rates),
+        rates,
+        input_bytes: source.bytes(),
+        progress,
+    })
+}
+
+async fn small_table_files(stores: &Stores, config: &NormalizeConfig) -> Result<Vec<(String, Files)>> {
+    let mut tables = Vec::new();
+    for (name, (url, _)) in &config.source.tables {
+        tables.push((name.clone(), files::list(stores, url).await.map_err(|error| of_files(&error))?));
+    }
+    Ok(tables)
+}
+
+fn targets(config: &NormalizeConfig, rates: &LoadedRates) -> Result<Vec<TargetCurrency>> {
+    let table = rates.book.currencies();
+    config
+        .currencies
+        .iter()
+        .map(|code| {
+            let parsed = table.parse(code.as_bytes()).ok().filter(|parsed| !parsed.hundredths);
+            let Some(parsed) = parsed else {
+                return Err(JobError::usage(format!(
+                    "target currency `{code}` is not known, expected an ISO 4217 code or one that the rates carry"
+                )));
+            };
+            let entry = table.entry(parsed.currency);
+            let minor_units = config.scales.get(code).copied().or(entry.minor_units).ok_or_else(|| {
+                JobError::usage(format!(
+                    "target currency `{code}` has no minor units in ISO 4217; give its decimals: [target.scales] {code} = 8"
+                ))
+            })?;
+            Ok(TargetCurrency { code: entry.code.to_string(), minor_units })
+        })
+        .collect()
+}
+
+/// A time that may lack a zone needs the source's.
+fn check_event_time(config: &NormalizeConfig, schema: &SchemaRef) -> Result<()> {
+    let column = schema.field_with_name(EVENT_TIME).map_err(|error| JobError::usage(error.to_string()))?;
+    let needs_zone = match column.data_type() {
+        DataType::Timestamp(_, zone) => zone.is_none(),
+        DataType::Date32 | DataType::Date64 | DataType::Null => false,
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            !matches!(config.source.time_kind, Some(EventTimeKind::Date | EventTimeKind::Instant))
+        }
+        other => {
+            return Err(JobError::usage(format!("the event time is of type {other}, expected text, a date or a timestamp")));
+        }
+    };
+    if needs_zone && config.source.time_zone.is_none() {
+        return Err(JobError::usage(
+            "event times may come without a zone and source.time_zone is not given: give the zone the source \
+             writes in, such as `Europe/London` or `UTC` (--time-zone)",
+        ));
+    }
+    Ok(())
+}
+
+fn rate_join_spec(
+    config: &NormalizeConfig,
+    rates: &LoadedRates,
+    targets: Vec<TargetCurrency>,
+    columns: &[String],
+) -> Result<RateJoinSpec> {
+    let kept = columns
+        .iter()
+        .filter(|name| is_own_column(name))
+        .map(|name| KeptColumn { input: name.clone(), output: name.to_lowercase() })
+        .collect();
+    Ok(RateJoinSpec {
+        amount: source_sql::AMOUNT.to_owned(),
+        currency: source_sql::CURRENCY.to_owned(),
+        event_time: EVENT_TIME.to_owned(),
+        kept,
+        time_format: config.source.time_format.clone(),
+        time_zone: config.source.time_zone.clone(),
+        rate_zone: config.rate_zone.clone(),
+        targets,
+        rounding: config.rounding,
+        lineage: config.lineage,
+        book: rates.reference.clone(),
+    })
+}
+
+fn table_schema(config: &NormalizeConfig, spec: &RateJoinSpec, input: &SchemaRef) -> Result<TableSchema> {
+    let output = output_schema(spec, input).map_err(|error| {
+        let failed = planning(error, "the conversion cannot be planned");
+        if is_text_format(config.source.records.format) {
+            failed.with_hint("types of text columns are declared in [source.types] (--types column=decimal(18,4))")
+        } else {
+            failed
+        }
+    })?;
+    let mut columns = Vec::new();
+    for field in output.fields().iter().filter(|field| field.name() != EVENT_DATE_COLUMN) {
+        if *field.name() == config.partition_by {
+            return Err(JobError::usage(format!(
+                "the column `{}` bears the partition's name: rename it in the source SQL, or set output.partition_by",
+                field.name()
+            )));
+        }
+        let hive_type = hive_type(field.data_type()).map_err(|error| planning(error, field.name()))?;
+        columns.push(Column { name: field.name().clone(), hive_type });
+    }
+    Ok(TableSchema { columns, partition_column: Some(config.partition_by.clone()) })
+}
+
+/// Digests what pins a run: input files, the snapshots it may use, its options, the rules' version.
+fn input_digest(config: &NormalizeConfig, source: &Files, tables: &[(String, Files)], rates: &LoadedRates) -> String {
+    let objects = |files: &Files| {
+        let of = |object: &object_store::ObjectMeta| {
+            let version = object.e_tag.clone().unwrap_or_else(|| object.last_modified.to_rfc3339());
+            json!([files.display_of(object), object.size, version])
+        };
+        files.objects.iter().map(of).collect::<Vec<_>>()
+    };
+    let tables: BTreeMap<&String, _> = tables.iter().map(|(name, files)| (name, objects(files))).collect();
+    let pinned = json!({
+        "rules": RULES_VERSION,
+        "source": objects(source),
+        "tables": tables,
+        "rates": rates.reference.digest,
+        "options": config,
+    });
+    Sha256::digest(pinned.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,53 @@
+"""The first thing anyone tries, and the list of jobs."""
+
+import json
+import pathlib
+import time
+
+import cambist
+
+DEMO = pathlib.Path(__file__).resolve().parents[2] / "cli" / "demo"
+
+
+def test_the_demo_runs_and_reports(tmp_path):
+    started = time.monotonic()
+    done = cambist.run("demo", cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
+    seconds = time.monotonic() - started
+    assert done.code == cambist.DONE, done
+    # Under a second in a release build; a development build on a busy machine gets ten.
+    assert seconds < 10, f"{seconds:.1f} s"
+    assert "European Central Bank" in done.stdout + done.stderr, done
+    assert "cambist normalize" in done.stdout + done.stderr, "no word of what to try next"
+
+
+def test_the_demos_counts_and_totals_are_the_generators(tmp_path):
+    """The generator of the demo's data works them out on its own."""
+    wanted = json.loads((DEMO / "expected.json").read_text())
+    summary = cambist.committed(cambist.run("demo", "--json", "--dir", tmp_path / "demo"))
+    for key in ("records_in", "converted", "quarantined", "quarantined_by_reason", "totals", "partitions"):
+        assert summary[key] == wanted[key], key
+    cambist.succeed("verify", "--output", tmp_path / "demo" / "processed_data")
+    again = cambist.committed(cambist.run("demo", "--json", "--dir", tmp_path / "demo"), "already_done")
+    assert again["content_hash"] == summary["content_hash"]
+
+
+def test_what_the_demo_says_to_try_works(tmp_path):
+    done = cambist.succeed("demo", cwd=tmp_path)
+    offered = [line.split() for line in done.stdout.splitlines() if line.strip().startswith("cambist ")]
+    assert len(offered) >= 3, done
+    for command in offered:
+        cambist.succeed(*command[1:], cwd=tmp_path)
+
+
+def test_the_jobs_are_listed_with_their_options():
+    listed = cambist.succeed("jobs").stdout
+    assert "normalize" in listed
+    page = cambist.succeed("jobs", "--markdown").stdout
+    for option in ("source.url", "rates.max_age_days", "quality.max_quarantine_ratio"):
+        assert option in page
+
+
+def test_help_needs_no_table_and_goes_to_stdout():
+    assert "normalize" in cambist.succeed("--help").stdout
+    assert "--max-quarantine-ratio" in cambist.succeed("normalize", "--help").stdout
+    assert cambist.run("no-such-command").code == cambist.USAGE

@@ -1,0 +1,74 @@
+//! A snapshot: one publication of exchange rates in canonical form.
+//!
+//! Rates are units of each currency per one unit of the base; the base itself is implicitly exactly 1
+//! and is not listed. A snapshot is immutable; a correction is another snapshot with a later `known_at`.
+
+use std::fmt;
+
+use crate::currency::CurrencyCode;
+use crate::decimal::Decimal;
+
+/// A calendar date as days since 1970-01-01 (proleptic Gregorian).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RateDate(pub i32);
+
+impl fmt::Display for RateDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let epoch = jiff::civil::date(1970, 1, 1);
+        match jiff::Span::new().try_days(self.0).and_then(|days| epoch.checked_add(days)) {
+            Ok(date) => date.fmt(f),
+            Err(_) => write!(f, "day {} of the epoch", self.0),
+        }
+    }
+}
+
+/// An instant as microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstantMicros(pub i64);
+
+impl fmt::Display for InstantMicros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(timestamp) => timestamp.fmt(f),
+            Err(_) => write!(f, "microsecond {} of the epoch", self.0),
+        }
+    }
+}
+
+/// The sha256 of a snapshot's payload, byte for byte as received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SnapshotId(pub [u8; 32]);
+
+impl SnapshotId {
+    /// Returns the first 12 hex digits, as output rows bear them.
+    pub fn short(&self) -> String {
+        self.to_string()[..12].to_owned()
+    }
+}
+
+impl fmt::Display for SnapshotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// One publication of rates.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What identifies the payload.
+    pub id: SnapshotId,
+    /// The publisher, by the name of its shape: `openexchangerates`, `ecb`, ….
+    pub provider: String,
+    /// The currency of which every rate is the price of one unit.
+    pub base: CurrencyCode,
+    /// The day the rates are for.
+    pub rate_date: RateDate,
+    /// The instant from which the rates hold, where the payload gives one.
+    pub valid_at: Option<InstantMicros>,
+    /// When the payload was received.
+    pub known_at: InstantMicros,
+    /// Where the payload lies: a path or URL, for reports.
+    pub location: String,
+    /// Units of each currency per one unit of the base; positive, sorted by code, without the base.
+    pub rates: Vec<(CurrencyCode, Decimal)>,
+}

@@ -1,0 +1,138 @@
+//! Of all snapshots that were ever received, those that a book may use.
+//!
+//! What is received twice is one snapshot, known since the first time. Of several versions of one
+//! publication the one that was received last counts, as far as it was known in time.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::as_of::AsOfMode;
+use super::book::BookOptions;
+use super::snapshot::{InstantMicros, RateDate, Snapshot, SnapshotId};
+use crate::reason::SnapshotReason;
+
+/// Why snapshots do not make a rate book.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BookError {
+    /// Which of two payloads corrects the other cannot be told: remove one, or state when each was received.
+    #[error(
+        "two different payloads of `{provider}` for {rate_date} were received at the same time, {known_at}: `{first}` and `{second}`; expected one payload, or different times of arrival"
+    )]
+    Conflict {
+        /// The publisher.
+        provider: String,
+        /// The day that both are for.
+        rate_date: RateDate,
+        /// When both were received.
+        known_at: InstantMicros,
+        /// Where one of them lies; of the two, the first in the order of texts.
+        first: String,
+        /// Where the other lies.
+        second: String,
+    },
+    /// There is nothing to convert with: give snapshots, or a later `known_as_of`.
+    #[error(
+        "none of {given} rate snapshots is usable: {known_later} were received after {known_as_of}, {without_instant} do not say from which instant they hold; expected at least one"
+    )]
+    NoSnapshot {
+        /// How many snapshots there were.
+        given: usize,
+        /// How many of them were received too late.
+        known_later: usize,
+        /// How many of the others lack the instant that instant mode needs.
+        without_instant: usize,
+        /// The latest time of arrival that was allowed.
+        known_as_of: InstantMicros,
+    },
+    /// More snapshots than an index can number.
+    #[error("{given} rate snapshots; expected at most 4,294,967,294")]
+    TooMany {
+        /// How many snapshots there were.
+        given: usize,
+    },
+}
+
+impl BookError {
+    /// Returns the stable code of a snapshot's refusal, where it is one.
+    pub const fn reason(&self) -> Option<SnapshotReason> {
+        match self {
+            Self::Conflict { .. } => Some(SnapshotReason::SnapshotConflict),
+            Self::NoSnapshot { .. } | Self::TooMany { .. } => None,
+        }
+    }
+}
+
+/// What orders publications and tells versions of one from each other: the time from which it is valid,
+/// then the publisher. The time is a day or an instant, by the mode.
+type Publication = (i64, String);
+
+/// Returns the snapshots that the options admit, in the order in which they became valid.
+pub(super) fn admit(snapshots: Vec<Snapshot>, options: &BookOptions) -> Result<Vec<Snapshot>, BookError> {
+    let given = snapshots.len();
+    if !u32::try_from(given).is_ok_and(|given| given < u32::MAX) {
+        return Err(BookError::TooMany { given });
+    }
+    let (mut known_later, mut without_instant) = (0, 0);
+    let mut publications: BTreeMap<Publication, Vec<Snapshot>> = BTreeMap::new();
+    for snapshot in snapshots {
+        if snapshot.known_at > options.known_as_of {
+            known_later += 1;
+        } else if let Some(time) = time_of(&snapshot, options.mode) {
+            publications.entry((time, snapshot.provider.clone())).or_default().push(snapshot);
+        } else {
+            without_instant += 1;
+        }
+    }
+    if publications.is_empty() {
+        return Err(BookError::NoSnapshot {
+            given,
+            known_later,
+            without_instant,
+            known_as_of: options.known_as_of,
+        });
+    }
+    let mut admitted = Vec::with_capacity(publications.len());
+    for versions in publications.into_values() {
+        admitted.extend(latest(versions)?);
+    }
+    Ok(admitted)
+}
+
+fn time_of(snapshot: &Snapshot, mode: AsOfMode) -> Option<i64> {
+    match mode {
+        AsOfMode::Date => Some(i64::from(snapshot.rate_date.0)),
+        AsOfMode::Instant => snapshot.valid_at.map(|at| at.0),
+    }
+}
+
+/// Returns the version that was received last, if there is any.
+fn latest(versions: Vec<Snapshot>) -> Result<Option<Snapshot>, BookError> {
+    let mut payloads: BTreeMap<SnapshotId, Snapshot> = BTreeMap::new();
+    for version in versions {
+        match payloads.entry(version.id) {
+            Entry::Vacant(place) => drop(place.insert(version)),
+            Entry::Occupied(mut known) if arrival(&version) < arrival(known.get()) => {
+                drop(known.insert(version))
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    let mut payloads: Vec<Snapshot> = payloads.into_values().collect();
+    payloads.sort_by(|left, right| arrival(left).cmp(&arrival(right)));
+    match payloads.as_slice() {
+        [.., first, second] if first.known_at == second.known_at => Err(BookError::Conflict {
+            provider: first.provider.clone(),
+            rate_date: first.rate_date,
+            known_at: first.known_at,
+            first: first.location.clone(),
+            second: second.location.clone(),
+        }),
+        _ => Ok(payloads.pop()),
+    }
+}
+
+/// The place is part of it only so that the same snapshots in another order give the same book.
+fn arrival(snapshot: &Snapshot) -> (InstantMicros, &str) {
+    (snapshot.known_at, &snapshot.location)
+}

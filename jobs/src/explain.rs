@@ -153,7 +153,7 @@ fn explain_target(
     rounding: RoundingMode,
     event_date: &str,
 ) -> Result<TargetExplanation> {
-    let amount = cells.decimal("source_amount")?;
+    let amount = cells.decimal("source_amount")?.normalized();
     // A further target's own columns are set only where it used another snapshot than the row's.
     let own = |stem: &str| if index == 0 { None } else { cells.text(&target.column(stem)) };
     let is_same = cells.text("source_currency").as_deref() == Some(target.code.as_str());
@@ -260,7 +260,8 @@ impl RowExplanation {
             match (&target.rate_date, &target.snapshot_file, &target.snapshot_sha256) {
                 (Some(day), file, sha256) => {
                     let age = target.rate_age_days.unwrap_or_default();
-                    line("  rate date", &format!("{day} ({age} days before the event)"));
+                    let days = if age == 1 { "day" } else { "days" };
+                    line("  rate date", &format!("{day}, {age} {days} before the event"));
                     line("  snapshot file", file.as_deref().unwrap_or("not listed by the run"));
                     line("  snapshot sha256", sha256.as_deref().unwrap_or("not listed by the run"));
                 }

@@ -37,7 +37,7 @@ def table(tmp_path_factory):
         source.write_text(samples.csv_text(mine, [*samples.HEADER, "weight", "booked", "paid", "settled"]))
         done = cambist.normalize(
             source, rates, output, ",".join(TARGETS), "--batch", f"b{batch}", "--max-quarantine-ratio", "1",
-            *types("transaction_id=int64", "weight=decimal(12,3)", "booked=date", "paid=bool", "settled=timestamp"))
+            *types("transaction_id=int64", "weight=decimal(12,3)", "booked=date", "paid=bool", "settled=timestamptz"))
         cambist.committed(done)
     return output, expected_sums(rows)
 

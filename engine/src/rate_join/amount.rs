@@ -121,3 +121,46 @@ pub(super) fn shown(text: &str) -> String {
         None => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn of_text(text: &str) -> std::result::Result<(i128, u8), RowReason> {
+        let column: ArrayRef = Arc::new(StringArray::from(vec![text]));
+        let amount = Amounts::of(&column).unwrap().at(0);
+        amount.map(|amount| (amount.mantissa, amount.scale)).map_err(|refused| refused.reason())
+    }
+
+    #[test]
+    fn text_is_read_to_the_last_digit_or_refused_with_its_reason() {
+        assert_eq!(of_text("0.1234567890123456789"), Err(RowReason::AmountScaleExceeded));
+        assert_eq!(of_text(" -12.50 "), Ok((-1250, 2)));
+        assert_eq!(of_text("1e3").map(|(mantissa, scale)| mantissa / 10_i128.pow(scale.into())), Ok(1000));
+        assert_eq!(of_text("12,50"), Err(RowReason::AmountNotNumeric));
+        assert_eq!(of_text("NaN"), Err(RowReason::AmountNotNumeric));
+        assert_eq!(of_text(" "), Err(RowReason::AmountMissing));
+        assert_eq!(of_text(&"9".repeat(39)), Err(RowReason::AmountOverflow));
+    }
+
+    #[test]
+    fn a_hundredth_is_exact_or_refused() {
+        let hundredth = |mantissa, scale| {
+            let amount = Amount { mantissa, scale }.hundredth();
+            amount.map(|amount| (amount.mantissa, amount.scale)).map_err(|refused| refused.reason())
+        };
+        assert_eq!(hundredth(150, 0), Ok((150, 2)));
+        // 1.5 at 18 decimals has 17 zeros to spare.
+        assert_eq!(hundredth(1_500_000_000_000_000_000, 18), Ok((15, 3)));
+        assert_eq!(hundredth(1, 17), Err(RowReason::AmountScaleExceeded));
+    }
+
+    #[test]
+    fn a_wider_scale_keeps_the_value_or_overflows() {
+        let amount = Amount { mantissa: 10_i128.pow(21), scale: 0 };
+        assert_eq!(amount.at_scale(18).map_err(|refused| refused.reason()), Err(RowReason::AmountOverflow));
+        assert_eq!(Amount { mantissa: 25, scale: 1 }.at_scale(4).ok(), Some(25_000));
+    }
+}

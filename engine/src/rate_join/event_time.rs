@@ -264,3 +264,89 @@ impl EventTimes {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Reads one text and returns the event date and the UTC instant, or the reason.
+    fn read(zone: Option<&str>, rate_zone: &str, format: Option<&str>, text: &str) -> String {
+        let mut reader = EventTimeReader::new(format.map(str::to_owned), zone, rate_zone).unwrap();
+        let column: ArrayRef = Arc::new(StringArray::from(vec![text]));
+        match reader.at(&EventTimes::of(&column).unwrap(), 0) {
+            Ok(time) => {
+                let day = cambist_udfs::rate::RateDate(time.day);
+                format!("{day} {}", Timestamp::from_microsecond(time.instant_micros).unwrap())
+            }
+            Err(refused) => refused.reason().to_string(),
+        }
+    }
+
+    #[test]
+    fn an_instant_is_dated_in_the_rate_zone() {
+        assert_eq!(read(None, "UTC", None, "2024-05-01T23:30:00-02:00"), "2024-05-02 2024-05-02T01:30:00Z");
+        assert_eq!(read(None, "Asia/Tokyo", None, "2024-05-01T15:00:00Z"), "2024-05-02 2024-05-01T15:00:00Z");
+    }
+
+    #[test]
+    fn a_local_time_is_read_in_the_source_zone() {
+        // London is on summer time, UTC+1, on 1 May.
+        assert_eq!(read(Some("Europe/London"), "UTC", None, "2024-05-01 00:30:00"), "2024-04-30 2024-04-30T23:30:00Z");
+    }
+
+    /// Clocks in London went from 01:00 to 02:00 on 31 March 2024 and from 02:00 to 01:00 on 27 October.
+    #[test]
+    fn skipped_and_repeated_local_times_are_the_earlier_instant() {
+        // 01:30 was skipped: by the offset after the change it is 00:30Z, by the one before 01:30Z.
+        assert_eq!(read(Some("Europe/London"), "UTC", None, "2024-03-31T01:30:00"), "2024-03-31 2024-03-31T00:30:00Z");
+        // 01:30 came twice: first in summer time, 00:30Z, then at 01:30Z.
+        assert_eq!(read(Some("Europe/London"), "UTC", None, "2024-10-27T01:30:00"), "2024-10-27 2024-10-27T00:30:00Z");
+    }
+
+    #[test]
+    fn a_date_is_not_moved() {
+        assert_eq!(read(Some("America/New_York"), "Asia/Tokyo", None, "2024-05-01"), "2024-05-01 2024-05-01T04:00:00Z");
+        assert_eq!(read(Some("UTC"), "Asia/Tokyo", Some("%d.%m.%Y"), "01.05.2024"), "2024-05-01 2024-05-01T00:00:00Z");
+    }
+
+    #[test]
+    fn an_unpadded_form_is_read() {
+        let read = |text| read(Some("Europe/London"), "UTC", Some("%m/%d/%Y %H:%M"), text);
+        assert_eq!(read("12/1/2010 8:26"), "2010-12-01 2010-12-01T08:26:00Z");
+        assert_eq!(read("13/1/2010 8:26"), "EVENT_TIME_INVALID");
+    }
+
+    #[test]
+    fn what_is_no_time_has_a_reason() {
+        assert_eq!(read(Some("UTC"), "UTC", None, "2024-02-30T00:00:00Z"), "EVENT_TIME_INVALID");
+        assert_eq!(read(Some("UTC"), "UTC", None, "yesterday"), "EVENT_TIME_INVALID");
+        assert_eq!(read(Some("UTC"), "UTC", None, "  "), "EVENT_TIME_MISSING");
+    }
+
+    #[test]
+    fn a_form_tells_what_its_times_are() {
+        assert_eq!(check_time_format("%Y-%m-%d").unwrap(), EventTimeKind::Date);
+        assert_eq!(check_time_format("%m/%d/%Y %H:%M").unwrap(), EventTimeKind::Local);
+        assert_eq!(check_time_format("%Y-%m-%dT%H:%M:%S%z").unwrap(), EventTimeKind::Instant);
+        assert_eq!(check_time_format("%s").unwrap(), EventTimeKind::Instant);
+        assert!(check_time_format("%H:%M").is_err());
+        assert!(check_time_format("%Q?").is_err());
+    }
+
+    #[test]
+    fn columns_of_times_of_every_unit_are_read() {
+        let of = |column: ArrayRef| {
+            let mut reader = EventTimeReader::new(None, Some("Asia/Tokyo"), "UTC").unwrap();
+            reader.at(&EventTimes::of(&column).unwrap(), 0).unwrap()
+        };
+        // 1,704,067,200 s is 2024-01-01T00:00:00Z, day 19,723; as Tokyo's local time it is nine hours earlier.
+        let seconds = arrow::array::TimestampSecondArray::from(vec![1_704_067_200]);
+        let nanos = arrow::array::TimestampNanosecondArray::from(vec![1_704_067_200_000_000_999]);
+        assert_eq!(of(Arc::new(seconds.clone().with_timezone("UTC"))).day, 19_723);
+        assert_eq!(of(Arc::new(nanos.with_timezone("UTC"))).instant_micros, 1_704_067_200_000_000);
+        assert_eq!(of(Arc::new(seconds)).instant_micros, 1_704_034_800_000_000);
+        assert_eq!(of(Arc::new(Date32Array::from(vec![19_723]))).day, 19_723);
+    }
+}

@@ -39,6 +39,11 @@ impl Refused {
     pub(super) fn new(reason: RowReason, detail: String) -> Self {
         Self { reason, detail }
     }
+
+    #[cfg(test)]
+    pub(super) fn reason(&self) -> RowReason {
+        self.reason
+    }
 }
 
 /// Joins rows with the rate book as of their event and converts their amounts.

@@ -75,7 +75,7 @@ pub enum RecordError {
         column: String,
     },
     /// No file has a record or a header from which a schema could be inferred.
-    #[error("the source has no records: {files} files, all empty or unreadable")]
+    #[error("the source has no records: {files} files, all empty")]
     Empty {
         /// How many files there are.
         files: usize,
@@ -91,14 +91,12 @@ pub enum RecordError {
         expected: &'static str,
     },
     /// An object is not what it was when it was listed.
-    #[error("`{file}` changed while it was read: listed with {listed} bytes, found with {found}")]
+    #[error("`{file}` changed after it was listed: {detail}; list it again")]
     Changed {
         /// The object's path.
         file: String,
-        /// Its size when it was listed, in bytes.
-        listed: u64,
-        /// Its size now, in bytes.
-        found: u64,
+        /// What differs.
+        detail: String,
     },
     /// The object store failed.
     #[error("cannot read `{file}`")]

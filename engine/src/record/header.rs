@@ -22,11 +22,17 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads the header of a file of its own; none where the file is empty, or damaged before the end
-    /// of its header.
+    /// Reads the header of a file of its own; none where the file is empty.
+    ///
+    /// # Errors
+    /// [`RecordError::DamagedFile`] where the file is damaged before the end of its header.
     pub(crate) async fn of_file(object: &Object, config: &RecordConfig) -> Result<Option<Self>, RecordError> {
         let mut window = Window::over_file(Input::open(object).await?).await?;
-        Self::read(&mut window, object.file(), config).await
+        let header = Self::read(&mut window, object.file(), config).await?;
+        match (header, window.damage) {
+            (None, Some(detail)) => Err(RecordError::DamagedFile { file: object.file().to_owned(), detail }),
+            (header, _) => Ok(header),
+        }
     }
 
     /// Reads the header at the beginning of a window, which then begins behind it. Where files have no

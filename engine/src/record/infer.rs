@@ -28,7 +28,8 @@ const SAMPLE_BYTES_MAX: u64 = 16 << 20;
 /// roles and the configured paths. Undeclared columns of text files are text.
 ///
 /// # Errors
-/// [`RecordError::Empty`] where no file has anything to infer from; [`RecordError::UnknownColumn`] for
+/// [`RecordError::Empty`] where no file has anything to infer from, or [`RecordError::DamagedFile`]
+/// where damage is why; [`RecordError::UnknownColumn`] for
 /// a declared type of a column that a delimited or Parquet source does not have;
 /// [`RecordError::MissingColumn`] or [`RecordError::ExtraColumn`] where the files looked at differ;
 /// [`RecordError::Header`]; [`RecordError::ReservedColumn`]; and what the object store reports.
@@ -59,11 +60,12 @@ pub async fn infer(
 async fn infer_delimited(objects: &[Object], config: &RecordConfig, files: usize) -> Result<SchemaRef, RecordError> {
     let mut first: Option<(&Object, Header)> = None;
     let mut compared = 0;
+    let mut missed = Missed::new(files);
     for object in objects {
         if compared >= config.sample_files.max(1) {
             break;
         }
-        let Some(header) = Header::of_file(object, config).await? else { continue };
+        let Some(header) = missed.keep(Header::of_file(object, config).await)?.flatten() else { continue };
         compared += 1;
         match &first {
             None => first = Some((object, header)),
@@ -75,7 +77,7 @@ async fn infer_delimited(objects: &[Object], config: &RecordConfig, files: usize
             }
         }
     }
-    let Some((_, header)) = first else { return Err(RecordError::Empty { files }) };
+    let Some((_, header)) = first else { return Err(missed.into_error()) };
     check_types(&header.names, config)?;
     Ok(text_schema(&header.names, config))
 }
@@ -83,8 +85,9 @@ async fn infer_delimited(objects: &[Object], config: &RecordConfig, files: usize
 async fn infer_json(objects: &[Object], config: &RecordConfig, files: usize) -> Result<SchemaRef, RecordError> {
     let mut names: Vec<String> = Vec::new();
     let mut seen: HashSet<String> = HashSet::new();
+    let mut missed = Missed::new(files);
     for object in objects.iter().take(config.sample_files.max(1)) {
-        for key in sample_keys(object, config).await? {
+        for key in missed.keep(sample_keys(object, config).await)?.unwrap_or_default() {
             if key == RECORD_COLUMN || key == FAULT_COLUMN {
                 return Err(RecordError::ReservedColumn { file: object.file().to_owned(), column: key });
             }
@@ -100,7 +103,7 @@ async fn infer_json(objects: &[Object], config: &RecordConfig, files: usize) -> 
         }
     }
     if names.is_empty() {
-        return Err(RecordError::Empty { files });
+        return Err(missed.into_error());
     }
     Ok(text_schema(&names, config))
 }
@@ -132,12 +135,18 @@ async fn sample_keys(object: &Object, config: &RecordConfig) -> Result<Vec<Strin
             }
         }
     }
-    Ok(found)
+    match window.damage {
+        Some(detail) if found.is_empty() => {
+            Err(RecordError::DamagedFile { file: object.file().to_owned(), detail })
+        }
+        _ => Ok(found),
+    }
 }
 
 async fn infer_parquet(objects: &[Object], config: &RecordConfig, files: usize) -> Result<SchemaRef, RecordError> {
+    let mut missed = Missed::new(files);
     for object in objects {
-        let Some(fields) = read_schema(object).await? else { continue };
+        let Some(fields) = missed.keep(read_schema(object).await)? else { continue };
         let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
         if let Some(column) = names.iter().find(|name| *name == RECORD_COLUMN || *name == FAULT_COLUMN) {
             return Err(RecordError::ReservedColumn { file: object.file().to_owned(), column: column.clone() });
@@ -149,7 +158,35 @@ async fn infer_parquet(objects: &[Object], config: &RecordConfig, files: usize) 
         });
         return Ok(with_hidden_columns(columns.collect(), DataType::Struct(fields.clone())));
     }
-    Err(RecordError::Empty { files })
+    Err(missed.into_error())
+}
+
+/// Files from which nothing was learnt: no matter, as long as another one tells the columns.
+struct Missed {
+    files: usize,
+    damaged: Option<RecordError>,
+}
+
+impl Missed {
+    fn new(files: usize) -> Self {
+        Self { files, damaged: None }
+    }
+
+    fn keep<T>(&mut self, found: Result<T, RecordError>) -> Result<Option<T>, RecordError> {
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(damage @ RecordError::DamagedFile { .. }) => {
+                self.damaged.get_or_insert(damage);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn into_error(self) -> RecordError {
+        let files = self.files;
+        self.damaged.unwrap_or(RecordError::Empty { files })
+    }
 }
 
 fn check_types(names: &[String], config: &RecordConfig) -> Result<(), RecordError> {

@@ -36,6 +36,11 @@ pub(crate) trait Dialect: Send {
 
     /// Looks for the end of a record that is too long, in bytes that follow those of the last call.
     fn skip(&mut self, bytes: &[u8]) -> Option<Skipped>;
+
+    /// Tells whether a byte at the end of a record that is too long is part of what ends it.
+    fn is_tail(&self, byte: u8) -> bool {
+        byte == b'\r'
+    }
 }
 
 /// The end of a record that is too long.
@@ -68,7 +73,8 @@ struct Skip {
     position: Position,
     head: Vec<u8>,
     length: u64,
-    last_byte: u8,
+    /// How many bytes at the end so far are none of the record's if it ends here.
+    tail: u64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -274,7 +280,7 @@ impl<D: Dialect> TextReader<D> {
 
     fn begin_skip(&mut self) {
         let position = self.take_position();
-        self.skip = Some(Skip { position, head: Vec::new(), length: 0, last_byte: 0 });
+        self.skip = Some(Skip { position, head: Vec::new(), length: 0, tail: 0 });
     }
 
     /// Passes over more of a record that is too long; tells whether its end was reached.
@@ -286,7 +292,8 @@ impl<D: Dialect> TextReader<D> {
         let kept = passed.len().min(RAW_BYTES_MAX - skip.head.len());
         skip.head.extend_from_slice(passed.get(..kept).unwrap_or_default());
         skip.length += passed.len() as u64;
-        skip.last_byte = passed.last().copied().unwrap_or(skip.last_byte);
+        let tail = passed.iter().rev().take_while(|byte| self.dialect.is_tail(**byte)).count();
+        skip.tail = if tail == passed.len() { skip.tail + tail as u64 } else { tail as u64 };
         self.window.position += found.map_or(unread.len(), |skipped| skipped.next);
         let is_at_end = found.is_some() || self.window.is_last;
         if is_at_end {
@@ -297,10 +304,8 @@ impl<D: Dialect> TextReader<D> {
 
     fn end_skip(&mut self) -> Result<(), RecordError> {
         let Some(mut skip) = self.skip.take() else { return Ok(()) };
-        if skip.last_byte == b'\r' {
-            skip.length -= 1;
-            skip.head.truncate(usize::try_from(skip.length).unwrap_or(usize::MAX));
-        }
+        skip.length -= skip.tail;
+        skip.head.truncate(usize::try_from(skip.length).unwrap_or(usize::MAX));
         let (length, limit) = (skip.length, self.record_bytes_max);
         let fault = Fault::malformed(format!("the record has {length} bytes; at most {limit} are allowed"));
         let pushed = self.batch.push_fault(skip.position, Raw::Kept(&skip.head), fault);

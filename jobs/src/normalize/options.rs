@@ -215,3 +215,31 @@ const OPTIONS: &[OptionDescription] = &[
     option("run.date", "YYYY-MM-DD", "none", "The batch is this date; also fills `{date}` in `source.url`"),
     option("run.parallelism", "tasks, 1 to 1024", "the machine's cores", "Tasks that run at once"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The keys that the reference page lists are those that a spec file may have, no more and no fewer.
+    #[test]
+    fn every_key_is_described_and_every_description_is_a_key() {
+        let spec = serde_json::to_value(NormalizeSpec::default()).unwrap();
+        let mut keys = BTreeSet::new();
+        for (section, options) in spec.as_object().unwrap() {
+            for key in options.as_object().unwrap().keys() {
+                keys.insert(format!("{section}.{}", if key == "tables" { "tables.NAME" } else { key }));
+            }
+        }
+        let described: BTreeSet<String> = OPTIONS.iter().map(|option| option.key.to_owned()).collect();
+        assert_eq!(keys, described);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_those_that_are_allowed() {
+        let error = NormalizeSpec::from_toml("[source]\nurl = \"x\"\nfoo = 1\n").unwrap_err();
+        assert!(error.to_string().contains("unknown field `foo`"), "{error}");
+        assert!(error.to_string().contains("`time_zone`"), "{error}");
+    }
+}

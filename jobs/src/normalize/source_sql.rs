@@ -55,23 +55,24 @@ pub(super) async fn plan_source(
         context.register_table(name.as_str(), small).map_err(|error| planning(error, "source.tables"))?;
     }
     let declared = table.declared_schema();
-    let own_sql = config.sql.is_some();
-    let sql = match &config.sql {
-        Some(sql) => format!("SELECT * FROM ({}) AS {SOURCE_TABLE}", sql.trim().trim_end_matches(';')),
-        None => format!("SELECT {} FROM {SOURCE_TABLE}", own_columns(&declared, &config.records)),
+    let (own_sql, from) = match &config.sql {
+        Some(sql) => (sql.clone(), format!("(\n{}\n) AS {SOURCE_TABLE}", sql.trim().trim_end_matches(';'))),
+        None => {
+            let columns = own_columns(&declared, &config.records);
+            (format!("SELECT {columns} FROM {SOURCE_TABLE}"), SOURCE_TABLE.to_owned())
+        }
     };
     // The SQL is planned over the declared columns alone, so that `*` means these.
     let stub = Arc::new(EmptyTable::new(Arc::clone(&declared)));
     context.register_table(SOURCE_TABLE, stub).map_err(|error| planning(error, "source"))?;
-    let shape = logical_plan(context, &sql).await?;
+    let shape = logical_plan(context, &own_sql).await?;
     let columns: Vec<String> = shape.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let roles = role_columns(&config.roles, if own_sql { shape.schema().as_arrow() } else { &declared });
-    let sql = match &config.sql {
-        Some(sql) => {
-            format!("SELECT *, {roles} FROM ({}) AS {SOURCE_TABLE}", sql.trim().trim_end_matches(';'))
-        }
-        None => format!("SELECT {}, {roles} FROM {SOURCE_TABLE}", own_columns(&declared, &config.records)),
+    // Roles may be paths, which are columns of the source that its `*` leaves out.
+    let (visible, all) = match &config.sql {
+        Some(_) => (shape.schema().as_arrow(), "*".to_owned()),
+        None => (declared.as_ref(), own_columns(&declared, &config.records)),
     };
+    let sql = format!("SELECT {all}, {} FROM {from}", role_columns(&config.roles, visible));
     let logical = logical_plan(context, &sql).await?;
     let table: Arc<dyn TableProvider> = Arc::new(table);
     let logical = carry_records(logical, &table).map_err(|error| planning(error, "source.sql"))?;

@@ -108,7 +108,8 @@ impl Card {
     /// Returns the types to which arguments are cast. What is not acceptable stays as it is: the refusal
     /// is for [`check`](Self::check), whose words reach the user unchanged.
     pub(super) fn coerce(&self, given: &[DataType]) -> Vec<DataType> {
-        let kinds = self.parameters.iter().map(|parameter| Some(parameter.kind)).chain(std::iter::repeat(None));
+        let kinds =
+            self.parameters.iter().map(|parameter| Some(parameter.kind)).chain(std::iter::repeat(None));
         let coerced = |(given, kind): (&DataType, Option<ParameterKind>)| {
             kind.and_then(|kind| kind.coerced(given)).unwrap_or_else(|| given.clone())
         };
@@ -118,12 +119,16 @@ impl Card {
     /// Refuses a wrong number of arguments and arguments of types that are not acceptable.
     pub(super) fn check(&self, given: &[DataType]) -> Result<(), FunctionError> {
         if !(self.required..=self.parameters.len()).contains(&given.len()) {
-            return Err(self.refuse(format!("{} arguments; expected {}", given.len(), self.syntax())));
+            let noun = if given.len() == 1 { "argument" } else { "arguments" };
+            return Err(self.refuse(format!("{} {noun} given; expected {}", given.len(), self.syntax())));
         }
         for (parameter, given) in self.parameters.iter().zip(given) {
             if parameter.kind.coerced(given).is_none() {
                 let expected = parameter.kind.expected();
-                return Err(self.refuse(format!("argument `{}` is of type {given}; expected {expected}", parameter.name)));
+                return Err(self.refuse(format!(
+                    "argument `{}` is of type {given}; expected {expected}",
+                    parameter.name
+                )));
             }
         }
         Ok(())
@@ -138,16 +143,33 @@ impl Card {
     pub(super) fn documentation(&self) -> Documentation {
         let (sql, output) = self.example;
         let description = format!(
-            "{}\n\n- **Result**: {}\n- **Shape**: {} {}\n- **Nulls**: {}\n- **Rounding**: {}\n- **Errors**: {}\n- **Source**: {}",
-            self.computes, self.result, self.shape, self.cost, self.nulls, self.rounding, self.errors, self.source
+            "{}\n\n{}{}{}{}{}{}",
+            sentences(self.computes, "\n"),
+            item("Result", self.result),
+            item("Shape", &format!("{} {}", self.shape, self.cost)),
+            item("Nulls", self.nulls),
+            item("Rounding", self.rounding),
+            item("Errors", self.errors),
+            item("Source", self.source),
         );
-        let arguments = self.parameters.iter().map(|parameter| (parameter.name.to_owned(), parameter.text.to_owned()));
+        let arguments =
+            self.parameters.iter().map(|parameter| (parameter.name.to_owned(), parameter.text.to_owned()));
         let mut documentation = Documentation::builder(SECTION, description, self.syntax())
             .with_sql_example(format!("```sql\n> {sql}\n{output}\n```"))
             .build();
         documentation.arguments = Some(arguments.collect());
         documentation
     }
+}
+
+/// Writes a point of a list.
+fn item(heading: &str, text: &str) -> String {
+    format!("- **{heading}**: {}\n", sentences(text, "\n  "))
+}
+
+/// Writes one sentence per line, so that a change of one is a change of one line.
+fn sentences(text: &str, line_break: &str) -> String {
+    text.replace(". ", &format!(".{line_break}"))
 }
 
 fn number_type(given: &DataType) -> Option<DataType> {

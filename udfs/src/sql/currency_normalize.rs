@@ -17,7 +17,11 @@ const CODE_BYTES: usize = 3;
 
 const CARD: Card = Card {
     name: "currency_normalize",
-    parameters: &[Parameter { name: "code", kind: ParameterKind::Text, text: "Utf8; a currency code as a source writes it; nullable." }],
+    parameters: &[Parameter {
+        name: "code",
+        kind: ParameterKind::Text,
+        text: "Utf8; a currency code as a source writes it; nullable.",
+    }],
     required: 1,
     computes: "Returns the currency code that a text stands for: trimmed and in upper case, the whole currency for its hundredths (`GBX` and `GBp` give `GBP`).",
     result: "Utf8; an ISO 4217 code or one that the session's rates carry; nullable. That an amount is in hundredths is not told: convert such amounts by their code as it came.",

@@ -18,7 +18,9 @@ pub enum FunctionError {
     },
     /// The function needs a rate book and the session has none: bind one with
     /// [`register_rates`](super::register_rates). Arrives as a planning error.
-    #[error("{function}: no rates are bound to this session; bind a rate book to it before the query is planned")]
+    #[error(
+        "{function}: no rates are bound to this session; bind a rate book to it before the query is planned"
+    )]
     NoRates {
         /// The function's name.
         function: &'static str,
@@ -35,7 +37,9 @@ pub enum FunctionError {
     },
     /// Amounts of two currencies met in one sum: group by currency or convert first. Arrives as the source
     /// of an external error.
-    #[error("{function}: both `{first}` and `{second}` in one sum; expected one currency: group by it, or convert the amounts first")]
+    #[error(
+        "{function}: both `{first}` and `{second}` in one sum; expected one currency: group by it, or convert the amounts first"
+    )]
     MixedCurrencies {
         /// The function's name.
         function: &'static str,

@@ -48,7 +48,11 @@ const CARD: Card = Card {
             kind: ParameterKind::Text,
             text: "Utf8 literal; a currency code. A literal, because its minor units are the scale of the result.",
         },
-        Parameter { name: "mode", kind: ParameterKind::Text, text: "Utf8 literal; `half_even` (default) or `half_up`." },
+        Parameter {
+            name: "mode",
+            kind: ParameterKind::Text,
+            text: "Utf8 literal; `half_even` (default) or `half_up`.",
+        },
         Parameter {
             name: "scale",
             kind: ParameterKind::Integer,
@@ -57,7 +61,7 @@ const CARD: Card = Card {
     ],
     required: 4,
     computes: "Converts an amount exactly: `amount * target rate / source rate`, divided once and rounded once, with both rates from the newest snapshot on or before the event date that holds both currencies.",
-    result: "Decimal128(38, minor units of the target); units of the target currency; nullable.",
+    result: "Decimal128(38, scale), by default with the minor units of the target; units of the target currency; nullable.",
     shape: "One result per row, order kept; arguments may be columns or constants, the last three are literals.",
     nulls: "A NULL amount gives NULL; a NULL currency or date with an amount is an error.",
     rounding: "Once, at the result's scale, by `mode`. From a currency to itself the rate is 1 and only rounding is done.",
@@ -106,7 +110,9 @@ impl FxConvert {
             Ok(parsed) if !parsed.hundredths => parsed.currency,
             Ok(parsed) => {
                 let whole = table.code(parsed.currency);
-                return Err(card.refuse(format!("target currency `{code}` is a hundredth of `{whole}`; expected a whole currency")));
+                return Err(card.refuse(format!(
+                    "target currency `{code}` is a hundredth of `{whole}`; expected a whole currency"
+                )));
             }
             Err(reason) => {
                 return Err(card.refuse(format!(
@@ -115,7 +121,11 @@ impl FxConvert {
             }
         };
         let scale = constant_scale(card, constants, SCALE)?.or(table.entry(target).minor_units);
-        let refuse = || card.refuse(format!("target currency `{code}` has no minor unit in ISO 4217; expected the argument `scale`"));
+        let refuse = || {
+            card.refuse(format!(
+                "target currency `{code}` has no minor unit in ISO 4217; expected the argument `scale`"
+            ))
+        };
         scale.map(|scale| (target, scale)).ok_or_else(refuse)
     }
 }
@@ -145,11 +155,13 @@ impl Kernel for FxConvert {
             DataType::Decimal128(38, scale) => u8::try_from(*scale).ok(),
             _ => None,
         };
-        let scale = scale.ok_or_else(|| internal_datafusion_err!("a result of type {}", args.return_type()))?;
+        let scale =
+            scale.ok_or_else(|| internal_datafusion_err!("a result of type {}", args.return_type()))?;
         let (amounts, pairs, rows) = (Amounts::of(args, 0)?, Pairs::of(book, args, PAIR)?, Rows::of(args));
         let rounding = constant_mode(self.card(), &constants, MODE)?;
         let mut converter = Converter { pairs: &pairs, scale, rounding, conversions: HashMap::new() };
-        let mut results = Decimal128Builder::with_capacity(rows.count()).with_data_type(args.return_type().clone());
+        let mut results =
+            Decimal128Builder::with_capacity(rows.count()).with_data_type(args.return_type().clone());
         rows.compute(
             self.on_refusal,
             |row| match amounts.get(row)? {
@@ -170,7 +182,9 @@ impl FxConvert {
             | RowReason::AmountNotNumeric
             | RowReason::AmountScaleExceeded
             | RowReason::AmountOverflow => amounts.explain(row, reason),
-            RowReason::ResultOverflow => "the converted amount has more than 38 digits; expected at most 38".to_owned(),
+            RowReason::ResultOverflow => {
+                "the converted amount has more than 38 digits; expected at most 38".to_owned()
+            }
             _ => pairs.explain(row, reason),
         };
         let detail = format!("{detail}; try_fx_convert gives NULL for such a row");
@@ -191,12 +205,19 @@ impl Converter<'_> {
         let amount = if pair.source.hundredths { amount.hundredth()? } else { amount };
         let result = match self.pairs.quote(pair)? {
             Quote::Same => round_amount(amount.mantissa, amount.scale, self.scale, self.rounding),
-            Quote::Published(snapshot) => self.conversion(pair, snapshot, amount.scale)?.convert(amount.mantissa),
+            Quote::Published(snapshot) => {
+                self.conversion(pair, snapshot, amount.scale)?.convert(amount.mantissa)
+            }
         };
         result.ok_or(RowReason::ResultOverflow)
     }
 
-    fn conversion(&mut self, pair: &Pair, snapshot: SnapshotIndex, amount_scale: u8) -> std::result::Result<Conversion, RowReason> {
+    fn conversion(
+        &mut self,
+        pair: &Pair,
+        snapshot: SnapshotIndex,
+        amount_scale: u8,
+    ) -> std::result::Result<Conversion, RowReason> {
         let key = (pair.source.currency, snapshot, amount_scale);
         if let Some(conversion) = self.conversions.get(&key) {
             return Ok(*conversion);

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Builder, Decimal128Builder, NullBufferBuilder, StringBuilder, StructArray};
+use arrow::array::{
+    ArrayRef, Date32Builder, Decimal128Builder, NullBufferBuilder, StringBuilder, StructArray,
+};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, Volatility};
@@ -22,8 +24,16 @@ const SHORT_ID_DIGITS: usize = 12;
 pub(super) const PAIR: PairPositions = PairPositions { source: 0, target: 1, event: 2 };
 
 pub(super) const PARAMETERS: &[Parameter] = &[
-    Parameter { name: "source_currency", kind: ParameterKind::Text, text: "Utf8; a currency code, upper or lower case." },
-    Parameter { name: "target_currency", kind: ParameterKind::Text, text: "Utf8; a currency code, upper or lower case." },
+    Parameter {
+        name: "source_currency",
+        kind: ParameterKind::Text,
+        text: "Utf8; a currency code, upper or lower case.",
+    },
+    Parameter {
+        name: "target_currency",
+        kind: ParameterKind::Text,
+        text: "Utf8; a currency code, upper or lower case.",
+    },
     Parameter {
         name: "event_date",
         kind: ParameterKind::Event,
@@ -78,7 +88,8 @@ impl FxRate {
     }
 
     fn explain(&self, pairs: &Pairs<'_>, row: usize, reason: RowReason) -> FunctionError {
-        let hundredths = || pairs.get(row).ok().filter(|pair| pair.source.hundredths || pair.target.hundredths);
+        let hundredths =
+            || pairs.get(row).ok().filter(|pair| pair.source.hundredths || pair.target.hundredths);
         let detail = match reason {
             RowReason::CurrencyUnknown if hundredths().is_some() => {
                 "no rate is published for a hundredth of a currency; expected a whole one, as `currency_normalize` gives".to_owned()
@@ -144,7 +155,9 @@ fn published(pairs: &Pairs<'_>, book: &RateBook, row: usize) -> std::result::Res
         return Err(RowReason::CurrencyUnknown);
     }
     // A rate has at most 20 integer digits, so that 18 decimals always fit.
-    let rate = |rate: Option<Decimal>| rate.and_then(|rate| rate.rescale(MAX_SCALE)).ok_or(RowReason::RateMissingSource);
+    let rate = |rate: Option<Decimal>| {
+        rate.and_then(|rate| rate.rescale(MAX_SCALE)).ok_or(RowReason::RateMissingSource)
+    };
     match pairs.quote(&pair)? {
         Quote::Same => {
             let one = rate(Some(Decimal::ONE))?;
@@ -170,7 +183,10 @@ struct PublishedBuilder<'b> {
 
 impl<'b> PublishedBuilder<'b> {
     fn with_capacity(book: &'b RateBook, rows: usize) -> Self {
-        let rates = || Decimal128Builder::with_capacity(rows).with_data_type(DataType::Decimal128(38, MAX_SCALE.cast_signed()));
+        let rates = || {
+            Decimal128Builder::with_capacity(rows)
+                .with_data_type(DataType::Decimal128(38, MAX_SCALE.cast_signed()))
+        };
         Self {
             book,
             sources: rates(),
@@ -185,8 +201,12 @@ impl<'b> PublishedBuilder<'b> {
         self.nulls.append(found.is_some());
         self.sources.append_option(found.as_ref().map(|found| found.source));
         self.targets.append_option(found.as_ref().map(|found| found.target));
-        let snapshot = found.and_then(|found| found.snapshot).and_then(|index| self.book.snapshots().get(index));
-        self.dates.append_option(snapshot.map(|snapshot| { let RateDate(day) = snapshot.rate_date; day }));
+        let snapshot =
+            found.and_then(|found| found.snapshot).and_then(|index| self.book.snapshots().get(index));
+        self.dates.append_option(snapshot.map(|snapshot| {
+            let RateDate(day) = snapshot.rate_date;
+            day
+        }));
         match snapshot {
             Some(snapshot) => self.snapshots.append_value(text_of(&short_id(&snapshot.id))),
             None => self.snapshots.append_null(),

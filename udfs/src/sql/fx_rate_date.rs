@@ -82,7 +82,9 @@ impl Kernel for FxRateDate {
             self.on_refusal,
             |row| match pairs.quote(&pairs.get(row)?)? {
                 Quote::Same => Ok(None),
-                Quote::Published(snapshot) => Ok(book.snapshots().get(snapshot.index()).map(|snapshot| snapshot.rate_date.0)),
+                Quote::Published(snapshot) => {
+                    Ok(book.snapshots().get(snapshot.index()).map(|snapshot| snapshot.rate_date.0))
+                }
             },
             |row, reason| FunctionError::Row {
                 function: self.card().name,

@@ -12,7 +12,9 @@ use super::argument::{Amount, Amounts, Texts, constant};
 use super::card::{Card, Parameter, ParameterKind};
 use super::error::{FunctionError, shown};
 use super::pair::explain_currency;
-use super::scalar::{Constants, Kernel, OnRefusal, Rewrite, Rows, constant_mode, constant_scale, constant_text};
+use super::scalar::{
+    Constants, Kernel, OnRefusal, Rewrite, Rows, constant_mode, constant_scale, constant_text,
+};
 use super::session_rates::{SessionRates, known_currencies};
 use crate::convert::round_amount;
 use crate::currency::{CurrencyTable, ParsedCurrency};
@@ -37,7 +39,11 @@ const CARD: Card = Card {
             kind: ParameterKind::Text,
             text: "Utf8; a currency code with ISO 4217 minor units. An amount in hundredths (`GBX`) has two decimals fewer than one in the whole currency.",
         },
-        Parameter { name: "mode", kind: ParameterKind::Text, text: "Utf8 literal; `half_even` (default) or `half_up`." },
+        Parameter {
+            name: "mode",
+            kind: ParameterKind::Text,
+            text: "Utf8 literal; `half_even` (default) or `half_up`.",
+        },
         Parameter {
             name: "scale",
             kind: ParameterKind::Integer,
@@ -131,11 +137,13 @@ impl Kernel for MoneyRound {
             DataType::Decimal128(38, scale) => u8::try_from(*scale).ok(),
             _ => None,
         };
-        let scale = scale.ok_or_else(|| internal_datafusion_err!("a result of type {}", args.return_type()))?;
+        let scale =
+            scale.ok_or_else(|| internal_datafusion_err!("a result of type {}", args.return_type()))?;
         let rounding = constant_mode(&CARD, &constants, MODE)?;
         let (amounts, codes, rows) = (Amounts::of(args, 0)?, Texts::of(args, CURRENCY)?, Rows::of(args));
         let table = self.currencies();
-        let mut results = Decimal128Builder::with_capacity(rows.count()).with_data_type(args.return_type().clone());
+        let mut results =
+            Decimal128Builder::with_capacity(rows.count()).with_data_type(args.return_type().clone());
         rows.compute(
             OnRefusal::Fail,
             |row| match amounts.get(row)? {
@@ -171,7 +179,12 @@ fn decimals_of(table: &CurrencyTable, parsed: ParsedCurrency) -> std::result::Re
 
 /// Rounds once, then writes the result with the decimals of its type.
 #[inline]
-fn round(amount: Amount, decimals: u8, scale: u8, rounding: RoundingMode) -> std::result::Result<i128, RowReason> {
+fn round(
+    amount: Amount,
+    decimals: u8,
+    scale: u8,
+    rounding: RoundingMode,
+) -> std::result::Result<i128, RowReason> {
     let decimals = decimals.min(scale);
     let rounded = round_amount(amount.mantissa, amount.scale, decimals, rounding);
     let written = rounded.and_then(|rounded| round_amount(rounded, decimals, scale, rounding));
@@ -181,7 +194,10 @@ fn round(amount: Amount, decimals: u8, scale: u8, rounding: RoundingMode) -> std
 fn explain(code: &str, reason: RowReason) -> String {
     match reason {
         RowReason::CurrencyNotMoney => {
-            format!("code `{}` has no minor unit in ISO 4217 to round to; expected a currency that has one", shown(code))
+            format!(
+                "code `{}` has no minor unit in ISO 4217 to round to; expected a currency that has one",
+                shown(code)
+            )
         }
         _ => explain_currency(code, reason),
     }
@@ -192,7 +208,9 @@ fn explain_row(amounts: &Amounts, codes: &Texts, row: usize, reason: RowReason) 
         RowReason::CurrencyMissing | RowReason::CurrencyUnknown | RowReason::CurrencyNotMoney => {
             explain(codes.get(row).unwrap_or_default(), reason)
         }
-        RowReason::ResultOverflow => "the rounded amount has more than 38 digits; expected at most 38".to_owned(),
+        RowReason::ResultOverflow => {
+            "the rounded amount has more than 38 digits; expected at most 38".to_owned()
+        }
         _ => amounts.explain(row, reason),
     };
     FunctionError::Row { function: CARD.name, reason, detail }

@@ -56,7 +56,10 @@ pub(super) struct MoneySum {
 
 impl MoneySum {
     pub(super) fn new() -> Self {
-        Self { signature: Signature::user_defined(Volatility::Immutable), documentation: CARD.documentation() }
+        Self {
+            signature: Signature::user_defined(Volatility::Immutable),
+            documentation: CARD.documentation(),
+        }
     }
 }
 
@@ -84,7 +87,11 @@ impl AggregateUDFImpl for MoneySum {
 
     fn accumulator(&self, acc_args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         refuse_distinct(acc_args.is_distinct)?;
-        Ok(Box::new(MoneySumAccumulator { sum: i256::ZERO, currency: None, scale: scale_of(acc_args.return_type())? }))
+        Ok(Box::new(MoneySumAccumulator {
+            sum: i256::ZERO,
+            currency: None,
+            scale: scale_of(acc_args.return_type())?,
+        }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {

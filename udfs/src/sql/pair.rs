@@ -42,7 +42,11 @@ pub(super) enum Quote {
 }
 
 impl<'b> Pairs<'b> {
-    pub(super) fn of(book: &'b RateBook, args: &ScalarFunctionArgs, positions: PairPositions) -> Result<Self> {
+    pub(super) fn of(
+        book: &'b RateBook,
+        args: &ScalarFunctionArgs,
+        positions: PairPositions,
+    ) -> Result<Self> {
         Ok(Self {
             book,
             sources: Texts::of(args, positions.source)?,
@@ -58,7 +62,11 @@ impl<'b> Pairs<'b> {
             let text = texts.get(row).ok_or(RowReason::CurrencyMissing)?;
             self.book.currencies().parse(text.as_bytes())
         };
-        let pair = Pair { source: currency(&self.sources)?, target: currency(&self.targets)?, event: self.events.get(row)? };
+        let pair = Pair {
+            source: currency(&self.sources)?,
+            target: currency(&self.targets)?,
+            event: self.events.get(row)?,
+        };
         let is_valid = |currency: Currency| self.book.currencies().entry(currency).valid_on(pair.event.day);
         if !is_valid(pair.source.currency) || !is_valid(pair.target.currency) {
             return Err(RowReason::CurrencyNotValidAtDate);
@@ -106,7 +114,8 @@ impl<'b> Pairs<'b> {
 
     fn explain_currency(&self, row: usize, reason: RowReason) -> String {
         let table = self.book.currencies();
-        let is_at_fault = |texts: &&Texts| texts.get(row).is_none_or(|text| table.parse(text.as_bytes()).is_err());
+        let is_at_fault =
+            |texts: &&Texts| texts.get(row).is_none_or(|text| table.parse(text.as_bytes()).is_err());
         let texts = [&self.sources, &self.targets].into_iter().find(is_at_fault);
         let text = texts.and_then(|texts| texts.get(row)).unwrap_or_default();
         explain_currency(text, reason)
@@ -117,16 +126,22 @@ impl<'b> Pairs<'b> {
         let (source, target) = (code(&self.sources), code(&self.targets));
         match reason {
             RowReason::CurrencyNotValidAtDate => {
-                format!("`{source}` or `{target}` was withdrawn before {day}; expected currencies in force on that day")
+                format!(
+                    "`{source}` or `{target}` was withdrawn before {day}; expected currencies in force on that day"
+                )
             }
             RowReason::EventBeforeHistory => {
                 format!("{day} lies before the first snapshot of rates, {}", self.book.first_date())
             }
             RowReason::RateMissingSource => format!("no snapshot up to {day} has a rate for `{source}`"),
-            RowReason::RateMissingTarget => format!("no snapshot up to {day} has rates for both `{source}` and `{target}`"),
+            RowReason::RateMissingTarget => {
+                format!("no snapshot up to {day} has rates for both `{source}` and `{target}`")
+            }
             RowReason::RateStale => {
                 let limit = self.book.options().max_age_days.unwrap_or(u32::MAX);
-                format!("the newest snapshot with `{source}` and `{target}` is more than {limit} days older than {day}")
+                format!(
+                    "the newest snapshot with `{source}` and `{target}` is more than {limit} days older than {day}"
+                )
             }
             _ => format!("no rate from `{source}` to `{target}` on {day}"),
         }
@@ -138,7 +153,11 @@ pub(super) fn explain_currency(text: &str, reason: RowReason) -> String {
     let text = shown(text);
     match reason {
         RowReason::CurrencyMissing => "the currency is missing; expected an ISO 4217 code".to_owned(),
-        RowReason::CurrencyNotMoney => format!("code `{text}` stands for no currency; expected one that does"),
-        _ => format!("unknown currency code `{text}`; expected an ISO 4217 code or one that the session's rates carry"),
+        RowReason::CurrencyNotMoney => {
+            format!("code `{text}` stands for no currency; expected one that does")
+        }
+        _ => format!(
+            "unknown currency code `{text}`; expected an ISO 4217 code or one that the session's rates carry"
+        ),
     }
 }

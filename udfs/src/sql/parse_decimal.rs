@@ -49,7 +49,8 @@ impl Kernel for ParseDecimal {
 
     fn invoke(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (texts, rows) = (Texts::of(args, 0)?, Rows::of(args));
-        let mut results = Decimal128Builder::with_capacity(rows.count()).with_data_type(args.return_type().clone());
+        let mut results =
+            Decimal128Builder::with_capacity(rows.count()).with_data_type(args.return_type().clone());
         for row in 0..rows.count() {
             let number = texts.get(row).and_then(|text| Decimal::from_bytes(text.as_bytes()).ok());
             results.append_option(number.and_then(|number| number.rescale(MAX_SCALE)));

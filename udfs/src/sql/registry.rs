@@ -99,12 +99,12 @@ fn register(context: &SessionContext, rates: Option<&SessionRates>) -> Result<()
 
 /// Returns the description of every function, in the order in which they are documented.
 pub fn functions() -> Vec<FunctionDescription> {
-    let scalar = scalar_functions(None).into_iter().filter_map(|function| {
-        describe(function.name(), FunctionKind::Scalar, function.documentation())
-    });
-    let aggregate = aggregate_functions().into_iter().filter_map(|function| {
-        describe(function.name(), FunctionKind::Aggregate, function.documentation())
-    });
+    let scalar = scalar_functions(None)
+        .into_iter()
+        .filter_map(|function| describe(function.name(), FunctionKind::Scalar, function.documentation()));
+    let aggregate = aggregate_functions()
+        .into_iter()
+        .filter_map(|function| describe(function.name(), FunctionKind::Aggregate, function.documentation()));
     scalar.chain(aggregate).collect()
 }
 

@@ -9,7 +9,8 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility,
 };
 
 use super::card::Card;
@@ -96,7 +97,9 @@ impl<K: Kernel> ScalarUDFImpl for Function<K> {
     fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
         Ok(match self.kernel.simplify(args, info)? {
             Rewrite::Unchanged(arguments) => ExprSimplifyResult::Original(arguments),
-            Rewrite::Changed(arguments) => ExprSimplifyResult::Simplified(udf(Arc::clone(&self.kernel)).call(arguments)),
+            Rewrite::Changed(arguments) => {
+                ExprSimplifyResult::Simplified(udf(Arc::clone(&self.kernel)).call(arguments))
+            }
         })
     }
 
@@ -161,10 +164,16 @@ impl Rows {
 }
 
 /// Returns the text of a constant argument.
-pub(super) fn constant_text<'a>(card: &Card, constants: Constants<'a>, position: usize) -> Result<&'a str, FunctionError> {
+pub(super) fn constant_text<'a>(
+    card: &Card,
+    constants: Constants<'a>,
+    position: usize,
+) -> Result<&'a str, FunctionError> {
     let name = card.parameters.get(position).map_or("", |parameter| parameter.name);
     match constants.get(position).copied().flatten() {
-        None => Err(card.refuse(format!("argument `{name}` is not a literal; expected one, since the type of the result depends on it"))),
+        None => Err(card.refuse(format!(
+            "argument `{name}` is not a literal; expected one, since the type of the result depends on it"
+        ))),
         Some(value) => match value.try_as_str().flatten() {
             Some(text) => Ok(text),
             None => Err(card.refuse(format!("argument `{name}` is NULL; expected a text literal"))),
@@ -173,7 +182,11 @@ pub(super) fn constant_text<'a>(card: &Card, constants: Constants<'a>, position:
 }
 
 /// Returns the rounding mode of a call, the default one if it is not given.
-pub(super) fn constant_mode(card: &Card, constants: Constants<'_>, position: usize) -> Result<RoundingMode, FunctionError> {
+pub(super) fn constant_mode(
+    card: &Card,
+    constants: Constants<'_>,
+    position: usize,
+) -> Result<RoundingMode, FunctionError> {
     if position >= constants.len() {
         return Ok(RoundingMode::default());
     }
@@ -181,7 +194,11 @@ pub(super) fn constant_mode(card: &Card, constants: Constants<'_>, position: usi
 }
 
 /// Returns the scale of a call's result, if it is given.
-pub(super) fn constant_scale(card: &Card, constants: Constants<'_>, position: usize) -> Result<Option<u8>, FunctionError> {
+pub(super) fn constant_scale(
+    card: &Card,
+    constants: Constants<'_>,
+    position: usize,
+) -> Result<Option<u8>, FunctionError> {
     let Some(constant) = constants.get(position) else {
         return Ok(None);
     };

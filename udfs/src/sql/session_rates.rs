@@ -40,5 +40,8 @@ impl fmt::Debug for SessionRates {
 
 /// Returns the currencies that a session knows: those of its book, else those of ISO 4217.
 pub(super) fn known_currencies(rates: Option<&SessionRates>) -> &CurrencyTable {
-    rates.map_or_else(|| CurrencyTable::iso(), |rates| rates.0.currencies())
+    match rates {
+        Some(rates) => rates.0.currencies(),
+        None => CurrencyTable::iso(),
+    }
 }

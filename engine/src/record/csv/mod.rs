@@ -1,6 +1,6 @@
 //! Delimited text.
 //!
-//! A quote opens a quoted value only at the beginning of a field; elsewhere it is an ordinary
+//! An empty field is null, a quoted empty one an empty text. A quote opens a quoted value only at the beginning of a field; elsewhere it is an ordinary
 //! character. Where the quoting of a record is broken, its first line alone is given up and reading
 //! goes on with the next line, so that a stray quote cannot swallow the records after it.
 
@@ -163,7 +163,7 @@ impl Dialect for Csv {
             _ => {}
         }
         let view = self.view(bytes);
-        let is_last = is_last && view.len() == bytes.len();
+        let is_last = is_last && !self.is_full(view);
         match self.split(view, is_last) {
             Split::Record { end, next } => {
                 let is_misfit = self.field_count.is_some_and(|count| count != self.splitter.cells.len());

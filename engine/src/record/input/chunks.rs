@@ -89,7 +89,7 @@ impl Chunks {
     async fn request(&mut self, bytes_max: usize) -> Result<(), RecordError> {
         let meta = &self.object.meta;
         let planned = if self.end < meta.size { self.end + OVERRUN_BYTES } else { self.end };
-        self.requested = planned.max(self.position + bytes_max as u64).min(meta.size);
+        self.requested = planned.max(self.position + OVERRUN_BYTES).max(self.position + bytes_max as u64).min(meta.size);
         let options = GetOptions {
             range: Some(GetRange::Bounded(self.position..self.requested)),
             if_match: meta.e_tag.clone(),
@@ -133,11 +133,18 @@ impl Chunks {
     }
 
     fn changed(&self, found: u64) -> RecordError {
-        RecordError::Changed { file: self.object.file().to_owned(), listed: self.object.meta.size, found }
+        let detail = format!("it had {} bytes and now has {found}", self.object.meta.size);
+        RecordError::Changed { file: self.object.file().to_owned(), detail }
     }
 
     fn store_error(&self, source: object_store::Error) -> RecordError {
-        RecordError::Store { file: self.object.file().to_owned(), source }
+        let file = self.object.file().to_owned();
+        match source {
+            object_store::Error::Precondition { .. } => {
+                RecordError::Changed { file, detail: "it has another version".to_owned() }
+            }
+            source => RecordError::Store { file, source },
+        }
     }
 
     fn io_error(&self, source: io::Error) -> RecordError {

@@ -184,6 +184,10 @@ impl Dialect for Json {
         Ok(Values { text, scratch: &self.scratch, cells: &self.cells, order: &self.order })
     }
 
+    fn is_tail(&self, byte: u8) -> bool {
+        if self.is_by_line { byte == b'\r' } else { byte.is_ascii_whitespace() }
+    }
+
     fn skip(&mut self, bytes: &[u8]) -> Option<Skipped> {
         if self.is_by_line {
             return memchr::memchr(b'\n', bytes).map(|newline| Skipped { end: newline, next: newline + 1 });

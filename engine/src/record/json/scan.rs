@@ -68,10 +68,7 @@ impl SkipScan {
                 let is_at_brace = matches!(last_byte, b'\n' | b'}') && bytes.first() == Some(&b'{');
                 *last_byte = bytes.last().copied().unwrap_or(*last_byte);
                 let next = if is_at_brace { Some(0) } else { resume_point(bytes) };
-                next.map(|next| {
-                    let end = bytes.get(..next).unwrap_or_default().trim_ascii_end().len();
-                    Skipped { end, next }
-                })
+                next.map(|next| Skipped { end: next, next })
             }
         }
     }

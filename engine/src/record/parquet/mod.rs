@@ -51,8 +51,8 @@ impl Failure {
     }
 }
 
-/// Returns the columns of a file in the types in which they are read; none where it is damaged.
-pub(crate) async fn read_schema(object: &Object) -> Result<Option<Fields>, RecordError> {
+/// Returns the columns of a file in the types in which they are read.
+pub(crate) async fn read_schema(object: &Object) -> Result<Fields, RecordError> {
     match open(object).await {
         Ok(builder) => {
             let fields = builder.schema().fields().iter();
@@ -60,9 +60,11 @@ pub(crate) async fn read_schema(object: &Object) -> Result<Option<Fields>, Recor
                 let data_type = normalised(field.data_type());
                 arrow::datatypes::Field::new(field.name(), data_type, true)
             };
-            Ok(Some(fields.map(field).collect()))
+            Ok(fields.map(field).collect())
         }
-        Err(Failure::Damage(_)) => Ok(None),
+        Err(Failure::Damage(detail)) => {
+            Err(RecordError::DamagedFile { file: object.file().to_owned(), detail })
+        }
         Err(Failure::Other(error)) => Err(error),
     }
 }

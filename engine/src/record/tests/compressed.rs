@@ -115,6 +115,15 @@ async fn tells_an_empty_compressed_file_to_be_damaged_by_its_name() {
 }
 
 #[tokio::test]
+async fn tells_of_damage_where_no_file_tells_the_columns() {
+    let bytes = gzip(FILE);
+    for format in [Format::Csv, Format::Ndjson, Format::Json, Format::Parquet] {
+        let found = error(&RecordConfig::new(format), &[("f.gz", &bytes[..11])]).await;
+        assert!(found.starts_with("damaged file `f.gz`: "), "{found}");
+    }
+}
+
+#[tokio::test]
 async fn counts_the_raw_bytes_that_were_read() {
     let bytes = gzip(FILE);
     let objects = Objects::new(&[("f", bytes.as_slice())]).await;

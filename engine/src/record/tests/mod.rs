@@ -8,6 +8,7 @@ mod csv;
 mod json;
 mod parquet;
 mod planning;
+mod random;
 mod split;
 mod values;
 

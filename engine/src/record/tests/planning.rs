@@ -169,3 +169,43 @@ async fn reads_the_retail_data_whole() {
     }
     assert_eq!((records, sum, pounds), (541_909, 97_477_479_340, 32));
 }
+
+#[tokio::test]
+async fn reads_local_files_in_chunks_and_ranges() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.csv"), b"n,t\n1,a\n2,b\n3,c\n").unwrap();
+    let store: Arc<dyn ObjectStore> =
+        Arc::new(object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap());
+    let objects = Objects { files: vec![store.head(&Path::from("a.csv")).await.unwrap()], store };
+    let config = RecordConfig { chunk_bytes: 3, ..splittable() };
+    assert_eq!(objects.rows(&config, objects.whole()).await.unwrap(), ["1@4 1|a", "2@8 2|b", "3@12 3|c"]);
+    assert_eq!(objects.rows(&config, objects.cut(&[5, 9])).await.unwrap(), ["1@4 1|a", "?@8 2|b", "?@12 3|c"]);
+}
+
+#[tokio::test]
+async fn a_file_that_changed_after_it_was_listed_is_refused() {
+    let objects = Objects::new(&[("f", b"a\n1\n".as_slice())]).await;
+    let config = RecordConfig::new(Format::Csv);
+    let schema = infer(&objects.store, &objects.files, &config).await.unwrap();
+    objects.store.put(&Path::from("f"), b"a\n1\n2\n".to_vec().into()).await.unwrap();
+    let source = RecordSource::new(Arc::new(config), schema);
+    let error = scan(&objects.store, source.clone(), objects.whole()).await.unwrap_err();
+    assert_eq!(error.to_string(), "`f` changed after it was listed: it has another version; list it again");
+    let mut unversioned = Objects { store: Arc::clone(&objects.store), files: objects.files.clone() };
+    unversioned.files[0].e_tag = None;
+    let error = scan(&objects.store, source, unversioned.whole()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`f` changed after it was listed: it had 4 bytes and now has 6; list it again"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_file_is_an_error_that_is_not_tried_again() {
+    let objects = Objects::new(&[("f", b"a\n1\n".as_slice())]).await;
+    let schema = infer(&objects.store, &objects.files, &RecordConfig::new(Format::Csv)).await.unwrap();
+    objects.store.delete(&Path::from("f")).await.unwrap();
+    let source = RecordSource::new(Arc::new(RecordConfig::new(Format::Csv)), schema);
+    let error = scan(&objects.store, source, objects.whole()).await.unwrap_err();
+    assert_eq!((error.to_string().as_str(), error.is_retryable()), ("cannot read `f`", false));
+}

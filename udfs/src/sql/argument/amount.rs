@@ -62,7 +62,9 @@ impl Amounts {
         match self {
             Self::Integer(values, stride) => {
                 let place = row * stride;
-                Ok(values.is_valid(place).then(|| Amount { mantissa: i128::from(values.value(place)), scale: 0 }))
+                Ok(values
+                    .is_valid(place)
+                    .then(|| Amount { mantissa: i128::from(values.value(place)), scale: 0 }))
             }
             Self::Decimal(values, scale, stride) => {
                 let place = row * stride;
@@ -78,12 +80,16 @@ impl Amounts {
             Self::Text(texts) => {
                 let text = texts.get(row).unwrap_or_default();
                 match Decimal::from_bytes(text.as_bytes()) {
-                    Err(_) if reason == RowReason::AmountMissing => "the amount is blank; expected a number".to_owned(),
+                    Err(_) if reason == RowReason::AmountMissing => {
+                        "the amount is blank; expected a number".to_owned()
+                    }
                     Err(error) => format!("amount `{}`: {error}", shown(text)),
                     Ok(_) => format!("amount `{}` does not fit the result", shown(text)),
                 }
             }
-            Self::Integer(values, stride) => format!("amount `{}` does not fit the result", values.value(row * stride)),
+            Self::Integer(values, stride) => {
+                format!("amount `{}` does not fit the result", values.value(row * stride))
+            }
             Self::Decimal(values, _, stride) => {
                 format!("amount `{}` does not fit the result", values.value_as_string(row * stride))
             }

@@ -3,8 +3,8 @@
 use arrow::array::{Array, AsArray, Date32Array};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::datatypes::{
-    DataType, Date32Type, Date64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
+    DataType, Date32Type, Date64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
 };
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::ScalarFunctionArgs;
@@ -47,18 +47,29 @@ impl Events {
         let (values, ticks_per_second) = match array.data_type() {
             DataType::Date32 => return Ok(Self::Day(array.as_primitive::<Date32Type>().clone(), stride)),
             DataType::Date64 => (array.as_primitive::<Date64Type>().values(), 1_000),
-            DataType::Timestamp(TimeUnit::Second, _) => (array.as_primitive::<TimestampSecondType>().values(), 1),
-            DataType::Timestamp(TimeUnit::Millisecond, _) => (array.as_primitive::<TimestampMillisecondType>().values(), 1_000),
+            DataType::Timestamp(TimeUnit::Second, _) => {
+                (array.as_primitive::<TimestampSecondType>().values(), 1)
+            }
+            DataType::Timestamp(TimeUnit::Millisecond, _) => {
+                (array.as_primitive::<TimestampMillisecondType>().values(), 1_000)
+            }
             DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 (array.as_primitive::<TimestampMicrosecondType>().values(), MICROS_PER_SECOND)
             }
             DataType::Timestamp(TimeUnit::Nanosecond, _) => {
                 (array.as_primitive::<TimestampNanosecondType>().values(), 1_000_000_000)
             }
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => return Ok(Self::Text(Texts::new(&column)?)),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+                return Ok(Self::Text(Texts::new(&column)?));
+            }
             other => return internal_err!("an event of type {other}"),
         };
-        Ok(Self::Instant(Instants { values: values.clone(), nulls: array.nulls().cloned(), ticks_per_second, stride }))
+        Ok(Self::Instant(Instants {
+            values: values.clone(),
+            nulls: array.nulls().cloned(),
+            ticks_per_second,
+            stride,
+        }))
     }
 
     /// Returns the event of a row.
@@ -128,7 +139,9 @@ fn read(text: &str) -> std::result::Result<Event, RowReason> {
 }
 
 fn number(digits: &[u8]) -> Option<i16> {
-    digits.iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i16::from(digit - b'0')))
+    digits
+        .iter()
+        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i16::from(digit - b'0')))
 }
 
 fn calendar_day(year: Option<i16>, month: Option<i16>, day: Option<i16>) -> Option<RateDate> {

@@ -30,7 +30,7 @@ impl Column {
 }
 
 /// Returns the value of a constant argument; nothing for a column, or where none is given.
-pub(super) fn constant<'a>(args: &'a ScalarFunctionArgs, position: usize) -> Option<&'a ScalarValue> {
+pub(super) fn constant(args: &ScalarFunctionArgs, position: usize) -> Option<&ScalarValue> {
     match args.args.get(position) {
         Some(ColumnarValue::Scalar(value)) => Some(value),
         _ => None,

@@ -1,13 +1,16 @@
 //! The types that Athena, Spark and every hive reader understand, and how others become them.
 
+use arrow::array::ArrayRef;
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result, plan_err};
+
+use crate::json_text;
 
 /// Returns the type under which a column of type `input` is written.
 ///
 /// Unsigned integers become the next wider signed type, timestamps become microseconds (finer digits are
-/// cut off), views and large or dictionary-coded text become plain text; nested values become JSON text
-/// upstream and are refused here.
+/// cut off), views and large or dictionary-coded text become plain text, nested values become JSON text.
 ///
 /// # Errors
 /// Where the table format has no such type.
@@ -33,12 +36,21 @@ pub fn output_type(input: &DataType) -> Result<DataType> {
             DataType::Timestamp(TimeUnit::Microsecond, zone.as_ref().map(|_| "UTC".into()))
         }
         DataType::Dictionary(_, values) => output_type(values)?,
+        nested if nested.is_nested() => DataType::Utf8,
         other => {
             return plan_err!(
-                "a column of type {other} cannot be written: select its fields one by one in the source SQL"
+                "a column of type {other} cannot be written: leave it out, or CAST it, in the source SQL"
             );
         }
     })
+}
+
+/// Returns `column` in the type that [`output_type`] gives it.
+///
+/// # Errors
+/// Where a value does not fit.
+pub(crate) fn to_output(column: &ArrayRef, written: &DataType) -> Result<ArrayRef> {
+    Ok(if column.data_type().is_nested() { json_text::text(column)? } else { cast(column, written)? })
 }
 
 /// Returns the hive and Athena name of a written type.

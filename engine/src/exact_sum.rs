@@ -55,11 +55,10 @@ impl ExactSum {
             Some(rest) => ("-", rest.to_owned()),
             None => ("", digits),
         };
-        let scale = usize::from(self.scale);
+        let (scale, decimals) = (usize::from(self.scale), usize::from(decimals));
         let digits = format!("{digits:0>width$}", width = scale + 1);
         let (whole, fraction) = digits.split_at(digits.len() - scale);
-        let kept = fraction.trim_end_matches('0').len().max(usize::from(decimals).min(scale));
-        let fraction = &fraction[..kept];
+        let fraction = format!("{:0<decimals$}", fraction.trim_end_matches('0'));
         if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
     }
 
@@ -120,7 +119,7 @@ mod tests {
             assert_eq!(ExactSum::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(ExactSum::parse("12.500").unwrap().to_text(2), "12.50");
-        assert_eq!(ExactSum::parse("12.00").unwrap().to_text(2), "12.00");
+        assert_eq!(ExactSum::parse("12").unwrap().to_text(2), "12.00");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod athena;
 pub mod exact_sum;
 pub mod fault;
 pub mod files;
+mod json_text;
 pub mod lineage;
 pub mod location;
 pub mod parquet_object;

@@ -16,6 +16,7 @@ use datafusion::common::{DataFusionError, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::athena::hive_type;
+use crate::json_text;
 use crate::record;
 use crate::table::{Column, TableSchema};
 
@@ -108,20 +109,8 @@ pub fn divert(records: &StructArray, rejections: &[Rejection]) -> Result<RecordB
 
 /// A text record's bytes as they were read; a columnar record as one JSON object.
 fn raw_bytes(raw: &ArrayRef) -> Result<ArrayRef> {
-    let Some(records) = raw.as_struct_opt() else {
-        return Ok(cast(raw, &DataType::Binary)?);
-    };
-    let mut bytes = BinaryBuilder::new();
-    for row in 0..records.len() {
-        let mut writer = arrow::json::WriterBuilder::new()
-            .with_explicit_nulls(true)
-            .build::<_, arrow::json::writer::LineDelimited>(Vec::new());
-        let record = RecordBatch::from(records.slice(row, 1));
-        writer.write(&record)?;
-        writer.finish()?;
-        bytes.append_value(writer.into_inner().trim_ascii_end());
-    }
-    Ok(Arc::new(bytes.finish()))
+    let is_columnar = raw.data_type().is_nested();
+    Ok(if is_columnar { json_text::bytes(raw)? } else { cast(raw, &DataType::Binary)? })
 }
 
 /// Turns diverted rows into rows of the quarantine table.

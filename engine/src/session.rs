@@ -30,6 +30,8 @@ pub fn session_config(parallelism: usize, books: Arc<RateBooks>) -> SessionConfi
         .with_round_robin_repartition(false)
         .set_bool("datafusion.sql_parser.enable_ident_normalization", false)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
+        // A literal such as 1.19 is money in our SQL, never a float.
+        .set_bool("datafusion.sql_parser.parse_float_as_decimal", true)
         .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
         .with_extension(books)
 }

@@ -190,6 +190,21 @@ def zstd(content):
     return pa.Codec("zstd").compress(content, asbytes=True)
 
 
+def zstd_block_headers(packed):
+    """Where the header of each block of one zstd frame stands (RFC 8878, 3.1.1)."""
+    descriptor = packed[4]
+    is_single = descriptor >> 5 & 1
+    size_bytes = [is_single, 2, 4, 8][descriptor >> 6]
+    at = 5 + (1 - is_single) + [0, 1, 2, 4][descriptor & 3] + size_bytes
+    while True:
+        yield at
+        header = int.from_bytes(packed[at : at + 3], "little")
+        if header & 1:
+            return
+        # A run-length block holds one byte, whatever its size says.
+        at += 3 + (1 if header >> 1 & 3 == 1 else header >> 3)
+
+
 PACKINGS = {
     "plain": lambda content: content,
     "gzip": lambda content: gzip.compress(content, mtime=0),

@@ -101,6 +101,10 @@ def test_an_unknown_column_in_the_sql_is_named(tmp_path, source, rates, output):
     ("DROP TABLE source", "SELECT"),
     ("SELECT 1; SELECT 2", "one"),
     ("SELECT transaction_id, amount, currency FROM source", "event_time"),
+    # Rows that are mixed can no longer be told where they come from.
+    ("SELECT currency, max(amount) AS amount, max(event_time) AS event_time FROM source GROUP BY currency", "source.sql"),
+    ("SELECT * FROM source UNION ALL SELECT * FROM source", "source.sql"),
+    ("SELECT * FROM source LIMIT 1", "source.sql"),
 ])
 def test_a_wrong_sql_is_refused(tmp_path, source, rates, output, sql, word):
     done = run_spec(tmp_path, base_spec(source, rates, output, source={"sql": sql}))
@@ -140,7 +144,7 @@ def test_a_source_without_a_time_zone_is_refused(tmp_path, source, rates, output
     ("source", {"encoding": "utf-7"}, ["utf-7", "latin1"]),
     ("source", {"max_record_bytes": 0}, ["max_record_bytes"]),
     ("source", {"delimiter": ";;"}, [";;"]),
-    ("source", {"time_format": "%Q"}, ["%Q"]),
+    ("source", {"time_format": "%Y-%!"}, ["%Y-%!"]),
     ("source__types", {"amount": "money"}, ["money", "decimal"]),
     ("source__types", {"amount": "decimal(40,2)"}, ["decimal(40,2)"]),
     ("source__types", {"no_such_column": "int64"}, ["no_such_column"]),
@@ -281,6 +285,13 @@ def test_a_join_that_fans_out_stops_the_run_unless_it_is_allowed(tmp_path, sourc
     changes["quality"] = {"allow_fan_out": True}
     done = run_spec(tmp_path, base_spec(source, rates, output, **changes))
     assert done.code == cambist.DONE and done.summary["converted"] == 3, done
+
+
+def test_a_value_that_the_sql_cannot_take_is_the_datas_fault(tmp_path, source, rates, output):
+    sql = "SELECT *, CAST(note AS INT) AS x FROM source"
+    done = run_spec(tmp_path, base_spec(source, rates, output, source={"sql": sql}))
+    assert done.code == cambist.DATA_AT_FAULT and "TRY_CAST" in done.stderr, done
+    assert not cambist.data_files(output)
 
 
 def test_rows_that_the_sql_leaves_out_are_counted(tmp_path, source, rates, output):

@@ -1,8 +1,11 @@
 """What a second run does: nothing, or exactly its own batch's files."""
 
+import json
 import pathlib
 import shutil
+import urllib.parse
 
+import pyarrow.parquet as pq
 import pytest
 
 import cambist
@@ -42,6 +45,38 @@ def test_the_same_run_again_writes_nothing(source, rates, output, batch):
 def test_running_it_elsewhere_gives_the_same_content(source, rates, tmp_path):
     hashes = {cambist.committed(normalize(source, rates, tmp_path / name, "b"))["content_hash"] for name in "xy"}
     assert len(hashes) == 1
+
+
+def test_the_number_of_tasks_does_not_change_the_content(rates, tmp_path):
+    for number in range(4):
+        samples.write_csv(tmp_path / "raw" / f"{number}.csv",
+                          samples.transactions(range(number * 1000, number * 1000 + 700), range(6), seed=number))
+    hashes = set()
+    for tasks in (1, 2, 8):
+        summary = cambist.committed(normalize(tmp_path / "raw", rates, tmp_path / f"out{tasks}", "b", "--parallelism", tasks))
+        hashes.add((summary["content_hash"], summary["records_in"], str(summary["totals"])))
+    assert len(hashes) == 1
+
+
+def test_a_folder_and_a_glob_are_the_same_files(source, rates, output):
+    samples.write_csv(source / "b.csv", samples.transactions(range(101, 151), range(3)))
+    (source / "notes.txt").write_text("not part of the glob")
+    cambist.committed(normalize(f"{source}/*.csv", rates, output, "b"))
+    assert ids(output) == list(range(1, 151))
+
+
+def test_the_log_still_finds_what_a_commit_superseded(source, rates, output):
+    cambist.committed(normalize(source, rates, output, "b"))
+    old = sorted(map(str, cambist.read(output).drop_columns("dt").to_pylist()))
+    samples.write_csv(source / "a.csv", samples.transactions(range(500, 530), range(2), seed=4))
+    cambist.committed(normalize(source, rates, output, "b"))
+    listing = cambist.succeed("table", "files", "--output", output, "--at", "1", "--json").stdout
+    files = [json.loads(line) for line in listing.splitlines()]
+    places = [urllib.parse.unquote(urllib.parse.urlsplit(file["location"]).path)
+              for file in files if file["table"] == "main"]
+    assert places and not any(place.endswith(".parquet") for place in places)
+    then = [str(row) for place in places for row in pq.ParquetFile(place).read().to_pylist()]
+    assert sorted(then) == old
 
 
 def test_other_options_or_other_rates_are_another_run(source, rates, output):

@@ -3,6 +3,7 @@
 import decimal
 import json
 
+import pyarrow.compute as pc
 import pytest
 
 import cambist
@@ -58,8 +59,6 @@ def test_a_joined_table_gives_each_country_its_currency(data, golden, tmp_path):
 
 def quarantine_reason(quarantine, reason):
     """A mask of the rows with one reason."""
-    import pyarrow.compute as pc
-
     return pc.equal(quarantine.column("reason"), reason)
 
 

@@ -34,10 +34,10 @@ def table(tmp_path_factory):
         mine = [[*row, *extra_fields(chance)] for row in rows[batch::2]]
         mine += [[90_000 + number, "bad", "ten", "USD", "2011-03-01", *extra_fields(chance)] for number in range(BAD)]
         source = folder / f"batch_{batch}.csv"
-        source.write_text(samples.csv_text(mine, [*samples.HEADER, "weight", "booked", "paid", "settled"]))
+        source.write_text(samples.csv_text(mine, [*samples.HEADER, "weight", "booked", "paid", "settled", "local"]))
         done = cambist.normalize(
             source, rates, output, ",".join(TARGETS), "--batch", f"b{batch}", "--max-quarantine-ratio", "1",
-            *types("transaction_id=int64", "weight=decimal(12,3)", "booked=date", "paid=bool", "settled=timestamptz"))
+            *types("transaction_id=int64", "weight=decimal(12,3)", "booked=date", "paid=bool", "settled=timestamptz", "local=timestamp"))
         cambist.committed(done)
     return output, expected_sums(rows)
 
@@ -48,7 +48,7 @@ def types(*declared):
 
 def extra_fields(chance):
     return [f"{chance.randint(0, 10**6) / 1000:.3f}", "2011-03-05", chance.choice(["true", "false", ""]),
-            "2011-03-05T10:00:00.123456Z"]
+            "2011-03-05T10:00:00.123456Z", "2011-03-05T11:00:00"]
 
 
 def expected_sums(rows):
@@ -87,7 +87,7 @@ def test_duckdb_reads_equal_counts_and_exact_sums(table):
     assert {str(pathlib.Path(name).relative_to(output)) for name in files} == cambist.data_files(output)
     relation = duckdb.read_parquet(files, hive_partitioning=True)
     sums = ", ".join(f"sum({column})" for column in COLUMNS)
-    count, days, *totals = relation.aggregate(f"count(*), count(distinct dt), {sums}").fetchone()
+    count, days, *totals = relation.aggregate(f"count(*), count(distinct dt), {sums}").fetchall()[0]
     assert (count, days) == (CONVERTED, 12)
     assert dict(zip(COLUMNS, totals)) == {column: expected[column] for column in COLUMNS}
     kinds = dict(zip(relation.columns, map(str, relation.types)))
@@ -113,7 +113,7 @@ def declared_columns(text):
 
 
 HIVE_TYPES = {"string": "string", "int64": "bigint", "int32": "int", "bool": "boolean", "date32[day]": "date",
-              "timestamp[us, tz=UTC]": "timestamp"}
+              "timestamp[us, tz=UTC]": "timestamp", "timestamp[us]": "timestamp"}
 
 
 @pytest.mark.parametrize("dialect", ["hive", "athena"])
@@ -149,6 +149,8 @@ def test_spark_reads_the_hive_table_that_the_ddl_makes(table, spark):
     kinds = {field.name: field.dataType.simpleString() for field in frame.schema}
     assert {column: kinds[column] for column in COLUMNS} == {
         column: f"decimal(38,{places})" for column, places in COLUMNS.items()}
+    # Every column can be read in the type that the statement declares, not only those that are summed.
+    assert len(frame.limit(10).collect()) == 10
     sums = ", ".join(f"sum({column})" for column in COLUMNS)
     count, days, *totals = spark.sql(f"select count(*), count(distinct dt), {sums} from {name}").first()
     assert (count, days) == (CONVERTED, 12)

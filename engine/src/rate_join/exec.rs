@@ -20,6 +20,7 @@ use super::event_time::{EventTimeReader, EventTimes};
 use super::quotes::Quotes;
 use super::repeats::Repeats;
 use super::spec::{RateJoinSpec, output_schema, source_amount_scale};
+use crate::athena::to_output;
 use crate::exact_sum::ExactSum;
 use crate::plan_node::{properties_over, single_child_plan};
 use crate::quarantine::{Rejection, divert};
@@ -175,7 +176,7 @@ impl Joiner {
         let mut columns = Vec::with_capacity(self.schema.fields().len());
         for (place, &index) in self.input.kept.iter().enumerate() {
             let column = keep_rows(batch.column(index), keep.as_ref())?;
-            columns.push(cast(&column, self.schema.field(place).data_type())?);
+            columns.push(to_output(&column, self.schema.field(place).data_type())?);
         }
         let (converted, event_day) = sorted.columns.finish(&self.spec.targets, self.source_scale, &self.dictionaries)?;
         columns.extend(converted);

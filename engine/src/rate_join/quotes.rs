@@ -41,6 +41,7 @@ pub(super) enum Converted<'q> {
 /// The quotes of one source currency.
 struct SourceQuotes {
     source: Currency,
+    /// The last day on which the source is convertible, where it has been withdrawn.
     valid_until: Option<RateDate>,
     pairs: Vec<Option<Pair>>,
 }
@@ -52,10 +53,17 @@ struct Pair {
     places: Vec<Vec<u32>>,
 }
 
+struct Target {
+    currency: Currency,
+    code: String,
+    minor_units: u8,
+    valid_until: Option<RateDate>,
+}
+
 /// All quotes of a task.
 pub(super) struct Quotes {
     pub(super) book: Arc<RateBook>,
-    targets: Vec<(Currency, TargetCurrency)>,
+    targets: Vec<Target>,
     rounding: RoundingMode,
     mode: AsOfMode,
     sources: Vec<Option<SourceQuotes>>,
@@ -66,7 +74,12 @@ impl Quotes {
         let mut found = Vec::new();
         for target in targets {
             match book.currencies().parse(target.code.as_bytes()) {
-                Ok(parsed) if !parsed.hundredths => found.push((parsed.currency, target.clone())),
+                Ok(parsed) if !parsed.hundredths => found.push(Target {
+                    currency: parsed.currency,
+                    code: target.code.clone(),
+                    minor_units: target.minor_units,
+                    valid_until: last_day(book.currencies().entry(parsed.currency)),
+                }),
                 _ => return plan_err!("target currency `{}` is not known", target.code),
             }
         }
@@ -81,9 +94,9 @@ impl Quotes {
             self.sources.resize_with(slot + 1, || None);
         }
         if self.sources[slot].is_none() {
-            let pair = |target: &(Currency, TargetCurrency)| {
-                (target.0 != source).then(|| Pair {
-                    index: self.book.pair(source, target.0),
+            let pair = |target: &Target| {
+                (target.currency != source).then(|| Pair {
+                    index: self.book.pair(source, target.currency),
                     quotes: Vec::new(),
                     places: vec![Vec::new(); usize::from(MAX_SCALE) + 1],
                 })
@@ -104,9 +117,9 @@ impl Quotes {
         event: EventTime,
     ) -> std::result::Result<Converted<'_>, Refused> {
         let (book, mode, rounding) = (&self.book, self.mode, self.rounding);
-        let minor_units = self.targets[target].1.minor_units;
+        let wanted = &self.targets[target];
         let overflow = || {
-            let detail = format!("the result in {} has more than 38 digits", self.targets[target].1.code);
+            let detail = format!("the result in {} has more than 38 digits", wanted.code);
             Refused::new(RowReason::ResultOverflow, detail)
         };
         let Some(Some(quotes)) = self.sources.get_mut(source.index()) else {
@@ -116,17 +129,19 @@ impl Quotes {
         if quotes.valid_until.is_some_and(|until| day > until) {
             return Err(withdrawn(book, quotes.source));
         }
+        if wanted.valid_until.is_some_and(|until| day > until) {
+            return Err(withdrawn(book, wanted.currency));
+        }
         let Some(pair) = &mut quotes.pairs[target] else {
-            let amount = round_amount(amount.mantissa, amount.scale, minor_units, rounding).ok_or_else(overflow)?;
+            let amount = round_amount(amount.mantissa, amount.scale, wanted.minor_units, rounding).ok_or_else(overflow)?;
             return Ok(Converted::Same { amount });
         };
         let found = match mode {
             AsOfMode::Date => pair.index.at_date(day),
             AsOfMode::Instant => pair.index.at_instant(cambist_udfs::rate::InstantMicros(event.instant_micros), day),
         };
-        let target_currency = self.targets[target].0;
-        let found = found.map_err(|reason| no_rate(book, reason, quotes.source, target_currency, day))?;
-        let quote = pair.quote(book, found, (quotes.source, target_currency), amount.scale, minor_units, rounding);
+        let found = found.map_err(|reason| no_rate(book, reason, quotes.source, wanted.currency, day))?;
+        let quote = pair.quote(book, found, (quotes.source, wanted.currency), amount.scale, wanted.minor_units, rounding);
         let converted = quote.conversion.convert(amount.mantissa).ok_or_else(overflow)?;
         Ok(Converted::ByRate { amount: converted, quote, age_days: found.age_days })
     }
@@ -177,8 +192,8 @@ fn last_day(currency: &CurrencyEntry) -> Option<RateDate> {
 }
 
 #[cold]
-fn withdrawn(book: &RateBook, source: Currency) -> Refused {
-    let currency = book.currencies().entry(source);
+fn withdrawn(book: &RateBook, currency: Currency) -> Refused {
+    let currency = book.currencies().entry(currency);
     Refused::new(
         RowReason::CurrencyNotValidAtDate,
         format!("currency `{}` was withdrawn before the event", currency.code),

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryViewBuilder, DictionaryArray, Int32Array, Int64Array, NullBufferBuilder, RecordBatch,
-    RecordBatchOptions, StringArray, StringBuilder, StructArray, new_null_array,
+    Array, ArrayRef, BinaryViewBuilder, DictionaryArray, Int32Array, Int64Array, NullBufferBuilder,
+    RecordBatch, RecordBatchOptions, StringArray, StringBuilder, StructArray, new_null_array,
 };
 use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Int32Type};
@@ -72,7 +72,10 @@ pub(crate) struct Position {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Raw<'a> {
     /// In the window that is read now.
-    Window { start: usize, end: usize },
+    Window {
+        start: usize,
+        end: usize,
+    },
     /// Kept apart, because the window they began in is gone.
     Kept(&'a [u8]),
     Absent,
@@ -134,7 +137,12 @@ impl BatchBuilder {
 
     /// Appends a record; one whose values contradict their types becomes a fault row.
     #[inline]
-    pub(crate) fn push(&mut self, position: Position, raw: Raw<'_>, values: &Values<'_>) -> Result<(), ArrowError> {
+    pub(crate) fn push(
+        &mut self,
+        position: Position,
+        raw: Raw<'_>,
+        values: &Values<'_>,
+    ) -> Result<(), ArrowError> {
         for at in 0..self.typed.len() {
             let Some(&index) = self.typed.get(at) else { break };
             let Some(column) = self.columns.get_mut(index) else { break };
@@ -161,7 +169,12 @@ impl BatchBuilder {
     }
 
     /// Appends a row without values.
-    pub(crate) fn push_fault(&mut self, position: Position, raw: Raw<'_>, fault: Fault) -> Result<(), ArrowError> {
+    pub(crate) fn push_fault(
+        &mut self,
+        position: Position,
+        raw: Raw<'_>,
+        fault: Fault,
+    ) -> Result<(), ArrowError> {
         self.columns.iter_mut().for_each(Column::push_null);
         self.bytes += fault.detail.len();
         self.faults.push((self.rows, fault));

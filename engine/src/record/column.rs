@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BooleanArray, NullBufferBuilder, PrimitiveArray, StringBuilder, new_null_array,
+    ArrayRef, ArrowPrimitiveType, BooleanArray, NullBufferBuilder, PrimitiveArray, StringBuilder,
+    new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::datatypes::{
@@ -59,7 +60,11 @@ impl<V: Copy + Default> Fixed<V> {
 pub(crate) enum Column {
     Text(StringBuilder),
     Int64(Fixed<i64>),
-    Decimal { values: Fixed<i128>, precision: u8, scale: u8 },
+    Decimal {
+        values: Fixed<i128>,
+        precision: u8,
+        scale: u8,
+    },
     Bool(Fixed<bool>),
     Date(Fixed<i32>),
     Timestamp(Fixed<i64>),
@@ -145,7 +150,9 @@ impl Column {
     /// Forgets all rows from `rows` on. Text is never taken back: it is appended once nothing can fail.
     pub(crate) fn truncate(&mut self, rows: usize) {
         match self {
-            Self::Int64(values) | Self::Timestamp(values) | Self::TimestampTz(values) => values.truncate(rows),
+            Self::Int64(values) | Self::Timestamp(values) | Self::TimestampTz(values) => {
+                values.truncate(rows)
+            }
             Self::Decimal { values, .. } => values.truncate(rows),
             Self::Bool(values) => values.truncate(rows),
             Self::Date(values) => values.truncate(rows),
@@ -178,7 +185,11 @@ impl Column {
     }
 }
 
-fn primitive<T: ArrowPrimitiveType>(values: &mut Fixed<T::Native>, rows: usize, data_type: &DataType) -> ArrayRef
+fn primitive<T: ArrowPrimitiveType>(
+    values: &mut Fixed<T::Native>,
+    rows: usize,
+    data_type: &DataType,
+) -> ArrayRef
 where
     T::Native: Default,
 {

@@ -79,7 +79,9 @@ impl ColumnType {
             DataType::Boolean => Some(Self::Bool),
             DataType::Date32 => Some(Self::Date),
             DataType::Timestamp(TimeUnit::Microsecond, None) => Some(Self::Timestamp),
-            DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) if &**zone == UTC => Some(Self::TimestampTz),
+            DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) if &**zone == UTC => {
+                Some(Self::TimestampTz)
+            }
             DataType::Float64 => Some(Self::Float64),
             _ => None,
         }

@@ -27,7 +27,9 @@ pub enum RecordError {
         detail: String,
     },
     /// A file lacks a column of its source.
-    #[error("`{file}` has no column `{column}`, which {origin} has; the files of one source must have the same columns")]
+    #[error(
+        "`{file}` has no column `{column}`, which {origin} has; the files of one source must have the same columns"
+    )]
     MissingColumn {
         /// The object's path.
         file: String,
@@ -37,7 +39,9 @@ pub enum RecordError {
         origin: String,
     },
     /// A file has a column that its source does not have.
-    #[error("`{file}` has a column `{column}`, which {origin} does not have; the files of one source must have the same columns")]
+    #[error(
+        "`{file}` has a column `{column}`, which {origin} does not have; the files of one source must have the same columns"
+    )]
     ExtraColumn {
         /// The object's path.
         file: String,

@@ -57,7 +57,11 @@ pub async fn infer(
     }
 }
 
-async fn infer_delimited(objects: &[Object], config: &RecordConfig, files: usize) -> Result<SchemaRef, RecordError> {
+async fn infer_delimited(
+    objects: &[Object],
+    config: &RecordConfig,
+    files: usize,
+) -> Result<SchemaRef, RecordError> {
     let mut first: Option<(&Object, Header)> = None;
     let mut compared = 0;
     let mut missed = Missed::new(files);
@@ -82,7 +86,11 @@ async fn infer_delimited(objects: &[Object], config: &RecordConfig, files: usize
     Ok(text_schema(&header.names, config))
 }
 
-async fn infer_json(objects: &[Object], config: &RecordConfig, files: usize) -> Result<SchemaRef, RecordError> {
+async fn infer_json(
+    objects: &[Object],
+    config: &RecordConfig,
+    files: usize,
+) -> Result<SchemaRef, RecordError> {
     let mut names: Vec<String> = Vec::new();
     let mut seen: HashSet<String> = HashSet::new();
     let mut missed = Missed::new(files);
@@ -143,13 +151,20 @@ async fn sample_keys(object: &Object, config: &RecordConfig) -> Result<Vec<Strin
     }
 }
 
-async fn infer_parquet(objects: &[Object], config: &RecordConfig, files: usize) -> Result<SchemaRef, RecordError> {
+async fn infer_parquet(
+    objects: &[Object],
+    config: &RecordConfig,
+    files: usize,
+) -> Result<SchemaRef, RecordError> {
     let mut missed = Missed::new(files);
     for object in objects {
         let Some(fields) = missed.keep(read_schema(object).await)? else { continue };
         let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
         if let Some(column) = names.iter().find(|name| *name == RECORD_COLUMN || *name == FAULT_COLUMN) {
-            return Err(RecordError::ReservedColumn { file: object.file().to_owned(), column: column.clone() });
+            return Err(RecordError::ReservedColumn {
+                file: object.file().to_owned(),
+                column: column.clone(),
+            });
         }
         check_types(&names, config)?;
         let columns = fields.iter().map(|field| match config.types.get(field.name()) {

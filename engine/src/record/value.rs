@@ -38,10 +38,8 @@ pub(crate) fn int64(text: &str) -> Result<i64, Contradiction> {
     for &digit in digits {
         let digit = i64::from(digit - b'0');
         // Summed below zero, where i64 reaches one further.
-        value = value
-            .checked_mul(10)
-            .and_then(|tens| tens.checked_sub(digit))
-            .ok_or(Contradiction::Overflow)?;
+        value =
+            value.checked_mul(10).and_then(|tens| tens.checked_sub(digit)).ok_or(Contradiction::Overflow)?;
     }
     if is_negative { Ok(value) } else { value.checked_neg().ok_or(Contradiction::Overflow) }
 }
@@ -150,9 +148,9 @@ impl Cursor<'_> {
     fn digits(&mut self, count: usize) -> Option<i64> {
         let (digits, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
-        digits.iter().try_fold(0, |value, byte| {
-            byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0'))
-        })
+        digits
+            .iter()
+            .try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
     }
 
     fn date(&mut self) -> Option<i64> {

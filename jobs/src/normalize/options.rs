@@ -208,7 +208,7 @@ const OPTIONS: &[OptionDescription] = &[
     option("output.partition_by", "column name", "dt", "The name of the partition column: the event date in the rate zone"),
     option("output.lineage", "boolean", "false", "Adds `source_file` and `source_offset` (byte offset in the decompressed file, row number for Parquet)"),
     option("output.retain_superseded_seconds", "seconds", "0", "How long superseded files stay where running queries read them"),
-    option("quality.max_quarantine_ratio", "ratio, 0 to 1", "1", "Above it nothing is committed, exit 12"),
+    option("quality.max_quarantine_ratio", "ratio, 0 to 1", "0.01", "Above it nothing is committed, exit 12"),
     option("quality.allow_fan_out", "boolean", "false", "Lets the SQL return more rows than it read"),
     option("quality.allow_damaged", "boolean", "false", "Commits the whole records of files that are cut short or corrupt"),
     option("run.batch", "name", "default", "What this run replaces when it is run again"),

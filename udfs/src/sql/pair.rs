@@ -101,14 +101,14 @@ impl<'b> Pairs<'b> {
             RowReason::CurrencyMissing | RowReason::CurrencyUnknown | RowReason::CurrencyNotMoney => {
                 self.explain_currency(row, reason)
             }
-            _ => match self.get_unchecked_day(row) {
+            _ => match self.day_of(row) {
                 Some(day) => self.explain_rate(row, reason, day),
                 None => "no rate for the row".to_owned(),
             },
         }
     }
 
-    fn get_unchecked_day(&self, row: usize) -> Option<RateDate> {
+    fn day_of(&self, row: usize) -> Option<RateDate> {
         self.events.get(row).ok().map(|event| event.day)
     }
 

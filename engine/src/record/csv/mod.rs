@@ -132,7 +132,8 @@ impl Csv {
         self.scratch.clear();
         let quote = char::from(self.splitter.quote());
         for at in 0..self.splitter.escaped.len() {
-            let Some(cell) = self.splitter.escaped.get(at).and_then(|&index| self.splitter.cells.get_mut(index))
+            let Some(cell) =
+                self.splitter.escaped.get(at).and_then(|&index| self.splitter.cells.get_mut(index))
             else {
                 continue;
             };

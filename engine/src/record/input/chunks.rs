@@ -89,7 +89,8 @@ impl Chunks {
     async fn request(&mut self, bytes_max: usize) -> Result<(), RecordError> {
         let meta = &self.object.meta;
         let planned = if self.end < meta.size { self.end + OVERRUN_BYTES } else { self.end };
-        self.requested = planned.max(self.position + OVERRUN_BYTES).max(self.position + bytes_max as u64).min(meta.size);
+        self.requested =
+            planned.max(self.position + OVERRUN_BYTES).max(self.position + bytes_max as u64).min(meta.size);
         let options = GetOptions {
             range: Some(GetRange::Bounded(self.position..self.requested)),
             if_match: meta.e_tag.clone(),

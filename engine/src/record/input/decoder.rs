@@ -118,7 +118,9 @@ fn decode_gzip(gzip: &mut MultiGzDecoder<Feed>, space: &mut [u8]) -> (usize, Res
         Ok(0) => (0, Ok(Step::End)),
         Ok(written) => (written, Ok(Step::Output)),
         Err(error) if error.kind() == ErrorKind::WouldBlock => (0, Ok(Step::NeedInput)),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => (0, Err("the gzip stream is cut short".into())),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            (0, Err("the gzip stream is cut short".into()))
+        }
         Err(error) => (0, Err(format!("the gzip stream is corrupt: {error}"))),
     }
 }

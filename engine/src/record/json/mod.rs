@@ -83,7 +83,8 @@ impl Json {
 
     fn frame_object(&mut self, bytes: &[u8], is_last: bool) -> Frame {
         let is_array = self.is_array.unwrap_or_default();
-        let is_between = |byte: &u8| byte.is_ascii_whitespace() || (is_array && matches!(byte, b',' | b'[' | b']'));
+        let is_between =
+            |byte: &u8| byte.is_ascii_whitespace() || (is_array && matches!(byte, b',' | b'[' | b']'));
         let blank = bytes.iter().position(|byte| !is_between(byte)).unwrap_or(bytes.len());
         if blank > 0 {
             return Frame::Blank { next: blank };

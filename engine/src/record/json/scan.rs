@@ -7,7 +7,9 @@ use crate::record::text::Skipped;
 /// What begins at the beginning of the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Scanned {
-    Object { end: usize },
+    Object {
+        end: usize,
+    },
     /// An object that is right so far.
     Unended,
     /// Something that no object can begin with.
@@ -74,7 +76,12 @@ impl SkipScan {
     }
 }
 
-fn object_end(bytes: &[u8], depth: &mut u64, is_in_string: &mut bool, is_escaped: &mut bool) -> Option<usize> {
+fn object_end(
+    bytes: &[u8],
+    depth: &mut u64,
+    is_in_string: &mut bool,
+    is_escaped: &mut bool,
+) -> Option<usize> {
     for (index, byte) in bytes.iter().enumerate() {
         if *is_escaped {
             *is_escaped = false;

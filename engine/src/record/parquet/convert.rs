@@ -60,7 +60,12 @@ pub(super) struct ColumnSource {
 }
 
 impl ColumnSource {
-    pub(super) fn new(schema: &SchemaRef, name: &str, expected: &DataType, file: &str) -> Result<Self, RecordError> {
+    pub(super) fn new(
+        schema: &SchemaRef,
+        name: &str,
+        expected: &DataType,
+        file: &str,
+    ) -> Result<Self, RecordError> {
         let Ok(root) = schema.index_of(name) else {
             return Err(RecordError::MissingColumn {
                 file: file.to_owned(),
@@ -141,7 +146,8 @@ fn read_text(
             column.push_null();
             continue;
         }
-        let formatted = formatter.as_ref().map(|formatter| formatter.value(row).try_to_string()).transpose()?;
+        let formatted =
+            formatter.as_ref().map(|formatter| formatter.value(row).try_to_string()).transpose()?;
         let text = match (&formatted, strings) {
             (Some(text), _) => text.as_str(),
             (None, Some(strings)) => strings.value(row),

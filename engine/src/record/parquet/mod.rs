@@ -26,8 +26,8 @@ use super::error::RecordError;
 use super::input::Object;
 use super::schema::{Fault, Layout, Output, RAW_FIELD, RECORD_COLUMN, record_fields};
 use super::text::arrow_error;
-use convert::{ColumnSource, normalised};
 use crate::parquet_object::ParquetObject;
+use convert::{ColumnSource, normalised};
 
 /// What can go wrong: the file, or its reading.
 enum Failure {
@@ -72,7 +72,8 @@ pub(crate) async fn read_schema(object: &Object) -> Result<Fields, RecordError> 
 async fn open(object: &Object) -> Result<ParquetRecordBatchStreamBuilder<ParquetObject>, Failure> {
     // Types embedded by the writing engine would bring dictionaries and views; the file's own are plain.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let reader = ParquetObject::new(Arc::clone(&object.store), object.meta.location.clone(), object.meta.size);
+    let reader =
+        ParquetObject::new(Arc::clone(&object.store), object.meta.location.clone(), object.meta.size);
     ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
         .await
         .map_err(|error| Failure::of(error, object))
@@ -247,7 +248,12 @@ impl ParquetReader {
 
     fn raw_rows(&self, batch: &RecordBatch) -> Result<ArrayRef, ArrowError> {
         let arrays = self.raw.iter().map(|source| source.read_raw(batch)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Arc::new(StructArray::try_new_with_length(self.raw_fields.clone(), arrays, None, batch.num_rows())?))
+        Ok(Arc::new(StructArray::try_new_with_length(
+            self.raw_fields.clone(),
+            arrays,
+            None,
+            batch.num_rows(),
+        )?))
     }
 
     /// A batch of one row that is no record.
@@ -302,7 +308,10 @@ pub(crate) fn raw_type(schema: &arrow::datatypes::Schema) -> Option<&DataType> {
 /// The byte in the middle of a row group, by which it belongs to one byte range.
 fn middle(group: &RowGroupMetaData) -> u64 {
     let start = group.columns().first().map_or(0, |column| {
-        column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset()).min(column.data_page_offset())
+        column
+            .dictionary_page_offset()
+            .unwrap_or_else(|| column.data_page_offset())
+            .min(column.data_page_offset())
     });
     let bytes = group.compressed_size().max(0);
     u64::try_from(start + bytes / 2).unwrap_or_default()

@@ -72,7 +72,10 @@ async fn gives_the_whole_records_before_a_cut_of_a_gzip_file() {
         if length >= bytes.len() - 8 {
             assert_eq!(rows.len(), 3, "cut at {length}");
         }
-        assert_eq!(cut_rows(&bytes[..length], 1).await.0.len(), cut_rows(&bytes[..length], 4096).await.0.len());
+        assert_eq!(
+            cut_rows(&bytes[..length], 1).await.0.len(),
+            cut_rows(&bytes[..length], 4096).await.0.len()
+        );
     }
 }
 

@@ -100,11 +100,7 @@ async fn sets_text_after_a_closing_quote_aside() {
 async fn ends_every_record_at_its_line_where_values_have_no_line_ends() {
     let config = RecordConfig { quoted_newlines: false, ..csv() };
     let file = b"a,b\n1,\"2\n3\",4\n5,\"6\"\r\n";
-    let expected = [
-        "1@4 ROW_MALFORMED a quoted value does not end <1,\"2>",
-        "2@9 3\"|4",
-        "3@14 5|6",
-    ];
+    let expected = ["1@4 ROW_MALFORMED a quoted value does not end <1,\"2>", "2@9 3\"|4", "3@14 5|6"];
     check(&config, file, &expected).await;
 }
 
@@ -130,7 +126,14 @@ async fn reads_latin1_as_the_characters_of_its_bytes() {
 
 #[tokio::test]
 async fn reads_declared_types_exactly() {
-    let types = [("i", "int64"), ("d", "decimal(10,2)"), ("b", "bool"), ("t", "date"), ("w", "timestamp"), ("f", "float64")];
+    let types = [
+        ("i", "int64"),
+        ("d", "decimal(10,2)"),
+        ("b", "bool"),
+        ("t", "date"),
+        ("w", "timestamp"),
+        ("f", "float64"),
+    ];
     let config = typed_columns(csv(), &types);
     let file = b"i,d,b,t,w,f\n-7, 1.50 ,TRUE,2024-02-29,2024-02-29 23:59:59.5,0.25\n,,,,,\n\"\",1e3,0,,2024-01-01T00:00,\n";
     let expected = [
@@ -217,22 +220,37 @@ async fn reads_columns_by_name_where_files_order_them_differently() {
 #[tokio::test]
 async fn refuses_files_with_other_columns_naming_both() {
     let found = error(&csv(), &[("1.csv", b"a,b\n"), ("2.csv", b"a\n")]).await;
-    assert_eq!(found, "`2.csv` has no column `b`, which `1.csv` has; the files of one source must have the same columns");
+    assert_eq!(
+        found,
+        "`2.csv` has no column `b`, which `1.csv` has; the files of one source must have the same columns"
+    );
     let found = error(&csv(), &[("1.csv", b"a\n"), ("2.csv", b"a,b\n")]).await;
-    assert_eq!(found, "`2.csv` has a column `b`, which `1.csv` does not have; the files of one source must have the same columns");
+    assert_eq!(
+        found,
+        "`2.csv` has a column `b`, which `1.csv` does not have; the files of one source must have the same columns"
+    );
 }
 
 #[tokio::test]
 async fn refuses_a_file_with_other_columns_beyond_the_sample_too() {
     let config = RecordConfig { sample_files: 1, ..csv() };
     let found = error(&config, &[("1.csv", b"a,b\n"), ("2.csv", b"a\n")]).await;
-    assert_eq!(found, "`2.csv` has no column `b`, which the source has; the files of one source must have the same columns");
+    assert_eq!(
+        found,
+        "`2.csv` has no column `b`, which the source has; the files of one source must have the same columns"
+    );
 }
 
 #[tokio::test]
 async fn refuses_a_header_that_cannot_name_columns() {
-    assert_eq!(error(&csv(), &[("f", b"a,a\n1,2\n")]).await, "the header of `f` cannot be used: two columns are named `a`");
-    assert_eq!(error(&csv(), &[("f", b"a, \n1,2\n")]).await, "the header of `f` cannot be used: column 2 has no name");
+    assert_eq!(
+        error(&csv(), &[("f", b"a,a\n1,2\n")]).await,
+        "the header of `f` cannot be used: two columns are named `a`"
+    );
+    assert_eq!(
+        error(&csv(), &[("f", b"a, \n1,2\n")]).await,
+        "the header of `f` cannot be used: column 2 has no name"
+    );
     assert_eq!(
         error(&csv(), &[("f", b"a\xa3\n1\n")]).await,
         "the header of `f` cannot be used: byte 0xa3 at byte 1 of the record is not valid utf-8; set the encoding"
@@ -246,14 +264,23 @@ async fn refuses_a_header_that_cannot_name_columns() {
 #[tokio::test]
 async fn refuses_types_of_unknown_columns_and_sources_without_records() {
     let config = typed_columns(csv(), &[("c", "int64")]);
-    assert_eq!(error(&config, &[("f", b"a,b\n")]).await, "unknown column `c` in the source's types; the source has a, b");
-    assert_eq!(error(&csv(), &[("f", b""), ("g", b"\n\n")]).await, "the source has no records: 2 files, all empty");
+    assert_eq!(
+        error(&config, &[("f", b"a,b\n")]).await,
+        "unknown column `c` in the source's types; the source has a, b"
+    );
+    assert_eq!(
+        error(&csv(), &[("f", b""), ("g", b"\n\n")]).await,
+        "the source has no records: 2 files, all empty"
+    );
 }
 
 #[tokio::test]
 async fn names_the_file_of_each_record() {
     let objects = Objects::new(&[("in/1.csv", b"a\n1\n"), ("in/2.csv", b"a\n2\n")]).await;
     let batches = objects.batches(&csv(), objects.whole()).await.unwrap();
-    assert_eq!((file_name(&batches[0], 0), file_name(&batches[1], 0)), ("in/1.csv".to_owned(), "in/2.csv".to_owned()));
+    assert_eq!(
+        (file_name(&batches[0], 0), file_name(&batches[1], 0)),
+        ("in/1.csv".to_owned(), "in/2.csv".to_owned())
+    );
     assert_eq!(batches[0].column_by_name(FAULT_COLUMN).unwrap().null_count(), 1);
 }

@@ -106,7 +106,8 @@ async fn reads_one_array_of_objects() {
 
 #[tokio::test]
 async fn goes_on_after_a_broken_object_at_the_next_one() {
-    let file = b"{\"a\":1}{\"a\":,}{\"a\":2}{\"a\":\"x}{\"a\":3}\n{\"a\":4\n{\"a\":5}junk {\"a\":6}\n{\"a\":7}";
+    let file =
+        b"{\"a\":1}{\"a\":,}{\"a\":2}{\"a\":\"x}{\"a\":3}\n{\"a\":4\n{\"a\":5}junk {\"a\":6}\n{\"a\":7}";
     let expected = [
         "1@0 1",
         "2@7 ROW_MALFORMED expected value at line 1 column 6 <{\"a\":,}>",
@@ -123,7 +124,8 @@ async fn goes_on_after_a_broken_object_at_the_next_one() {
 
 #[tokio::test]
 async fn sets_a_truncated_last_object_aside() {
-    let expected = ["1@0 1", "2@7 ROW_MALFORMED the record is truncated: its object does not end <{\"a\":\"2>"];
+    let expected =
+        ["1@0 1", "2@7 ROW_MALFORMED the record is truncated: its object does not end <{\"a\":\"2>"];
     check(&json(), b"{\"a\":1}{\"a\":\"2", &expected).await;
 }
 
@@ -156,8 +158,12 @@ async fn passes_over_objects_above_the_limit() {
 async fn passes_over_lines_above_the_limit() {
     let config = RecordConfig { max_record_bytes: 9, ..ndjson() };
     let file = b"{\"a\":1}\n{\"a\":2345}\r\n{\"a\":678}\r\n{\"a\":9}";
-    let expected =
-        ["1@0 1", "2@8 ROW_MALFORMED the record has 10 bytes; at most 9 are allowed <{\"a\":2345}>", "3@20 678", "4@31 9"];
+    let expected = [
+        "1@0 1",
+        "2@8 ROW_MALFORMED the record has 10 bytes; at most 9 are allowed <{\"a\":2345}>",
+        "3@20 678",
+        "4@31 9",
+    ];
     check(&config, file, &expected).await;
 }
 

@@ -21,9 +21,10 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::DataFusionError;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileGroup;
+use datafusion::execution::TaskContext;
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
-use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -52,7 +53,10 @@ impl Objects {
     }
 
     pub(super) fn whole(&self) -> Vec<FileGroup> {
-        self.files.iter().map(|meta| FileGroup::new(vec![PartitionedFile::new_from_meta(meta.clone())])).collect()
+        self.files
+            .iter()
+            .map(|meta| FileGroup::new(vec![PartitionedFile::new_from_meta(meta.clone())]))
+            .collect()
     }
 
     /// The first file in ranges that end at `cuts`.
@@ -78,7 +82,11 @@ impl Objects {
         scan(&self.store, source, groups).await
     }
 
-    pub(super) async fn rows(&self, config: &RecordConfig, groups: Vec<FileGroup>) -> Result<Vec<String>, RecordError> {
+    pub(super) async fn rows(
+        &self,
+        config: &RecordConfig,
+        groups: Vec<FileGroup>,
+    ) -> Result<Vec<String>, RecordError> {
         Ok(self.batches(config, groups).await?.iter().flat_map(rows).collect())
     }
 }
@@ -89,16 +97,21 @@ pub(super) async fn scan(
     source: RecordSource,
     groups: Vec<FileGroup>,
 ) -> Result<Vec<RecordBatch>, RecordError> {
-    let context = SessionContext::new();
     let url = ObjectStoreUrl::parse("memory://test").unwrap();
-    context.register_object_store(url.as_ref(), Arc::clone(store));
+    let context = task_context(&url, store);
     let plan: Arc<dyn ExecutionPlan> = source.into_scan(url, groups);
     let mut batches = Vec::new();
     for partition in 0..plan.output_partitioning().partition_count() {
-        let stream = plan.execute(partition, context.task_ctx()).unwrap();
+        let stream = plan.execute(partition, Arc::clone(&context)).unwrap();
         batches.extend(stream.try_collect::<Vec<_>>().await.map_err(typed)?);
     }
     Ok(batches)
+}
+
+pub(super) fn task_context(url: &ObjectStoreUrl, store: &Arc<dyn ObjectStore>) -> Arc<TaskContext> {
+    let runtime = RuntimeEnv::default();
+    runtime.register_object_store(url.as_ref(), Arc::clone(store));
+    Arc::new(TaskContext::default().with_runtime(Arc::new(runtime)))
 }
 
 fn typed(error: DataFusionError) -> RecordError {

@@ -49,7 +49,8 @@ async fn reads_other_engines_types_as_plain_ones() {
     );
     let objects = Objects::new(&[("f", bytes.as_slice())]).await;
     let schema = infer(&objects.store, &objects.files, &parquet()).await.unwrap();
-    let types: Vec<String> = schema.fields().iter().take(5).map(|field| field.data_type().to_string()).collect();
+    let types: Vec<String> =
+        schema.fields().iter().take(5).map(|field| field.data_type().to_string()).collect();
     assert_eq!(types, ["Utf8", "Utf8", "Int64", "Decimal128(20, 0)", "Timestamp(ns, \"UTC\")"]);
     let expected = [
         "1@0 a|x|1|1|1970-01-01T00:00:00Z",
@@ -139,7 +140,13 @@ async fn refuses_files_with_other_columns_or_types() {
     let list = write(vec![("id", ids(1))], 10);
     let other = write(vec![("id", text), ("more", ids(1))], 10);
     let found = error(&parquet(), &[("1", list.as_slice()), ("2", other.as_slice())]).await;
-    assert_eq!(found, "`2` has a column `more`, which the source does not have; the files of one source must have the same columns");
+    assert_eq!(
+        found,
+        "`2` has a column `more`, which the source does not have; the files of one source must have the same columns"
+    );
     let found = error(&parquet(), &[("1", other.as_slice()), ("2", list.as_slice())]).await;
-    assert_eq!(found, "`2` has no column `more`, which the source has; the files of one source must have the same columns");
+    assert_eq!(
+        found,
+        "`2` has no column `more`, which the source has; the files of one source must have the same columns"
+    );
 }

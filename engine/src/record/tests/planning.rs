@@ -92,7 +92,10 @@ fn options_out_of_range_are_refused() {
         RecordConfig { delimiter: b'\n', ..csv() },
         "invalid delimiter `\\n`; expected one ASCII character other than a line end",
     );
-    check(RecordConfig { quote: b',', ..csv() }, "invalid quote `,`; expected a character other than the delimiter");
+    check(
+        RecordConfig { quote: b',', ..csv() },
+        "invalid quote `,`; expected a character other than the delimiter",
+    );
     check(
         RecordConfig { max_record_bytes: 0, ..csv() },
         "invalid max_record_bytes `0`; expected 1 to 67108864 (64 MiB)",
@@ -122,9 +125,8 @@ async fn only_the_columns_asked_for_are_read_and_faults_stay() {
     let objects = Objects::new(&[("f", b"n,t\n1,a\nx,b\n".as_slice())]).await;
     let schema = infer(&objects.store, &objects.files, &config).await.unwrap();
     let source = RecordSource::new(Arc::new(config), schema);
-    let context = SessionContext::new();
     let url = ObjectStoreUrl::parse("memory://test").unwrap();
-    context.register_object_store(url.as_ref(), Arc::clone(&objects.store));
+    let context = task_context(&url, &objects.store);
     let plan = source.into_scan(url, objects.whole());
     let config = plan.data_source();
     let any: &dyn std::any::Any = config.as_ref();
@@ -134,7 +136,7 @@ async fn only_the_columns_asked_for_are_read_and_faults_stay() {
         .unwrap()
         .build();
     let plan = datafusion::datasource::source::DataSourceExec::from_data_source(narrow);
-    let batches: Vec<RecordBatch> = plan.execute(0, context.task_ctx()).unwrap().try_collect().await.unwrap();
+    let batches: Vec<RecordBatch> = plan.execute(0, context).unwrap().try_collect().await.unwrap();
     assert_eq!(batches[0].schema().fields().len(), 2);
     assert_eq!(batches[0].column(0).null_count(), 1);
     assert_eq!(batches[0].column(1).as_string::<i32>().iter().collect::<Vec<_>>(), [Some("a"), None]);
@@ -179,7 +181,10 @@ async fn reads_local_files_in_chunks_and_ranges() {
     let objects = Objects { files: vec![store.head(&Path::from("a.csv")).await.unwrap()], store };
     let config = RecordConfig { chunk_bytes: 3, ..splittable() };
     assert_eq!(objects.rows(&config, objects.whole()).await.unwrap(), ["1@4 1|a", "2@8 2|b", "3@12 3|c"]);
-    assert_eq!(objects.rows(&config, objects.cut(&[5, 9])).await.unwrap(), ["1@4 1|a", "?@8 2|b", "?@12 3|c"]);
+    assert_eq!(
+        objects.rows(&config, objects.cut(&[5, 9])).await.unwrap(),
+        ["1@4 1|a", "?@8 2|b", "?@12 3|c"]
+    );
 }
 
 #[tokio::test]

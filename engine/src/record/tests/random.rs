@@ -19,7 +19,20 @@ impl Random {
 const CSV_WORDS: [&[u8]; 11] =
     [b"a", b"b", b",", b",", b"\n", b"\n", b"\r\n", b"\"", b"\"\"", b"\xc3\xa9", b"\xff"];
 const JSON_WORDS: [&[u8]; 14] = [
-    b"{\"a\":1}", b"{\"a\":\"x\"}", b"{", b"}", b"\"", b"a", b":", b",", b"\n", b"\n", b" ", b"\\", b"\xc3\xa9", b"\xff",
+    b"{\"a\":1}",
+    b"{\"a\":\"x\"}",
+    b"{",
+    b"}",
+    b"\"",
+    b"a",
+    b":",
+    b",",
+    b"\n",
+    b"\n",
+    b" ",
+    b"\\",
+    b"\xc3\xa9",
+    b"\xff",
 ];
 
 fn without_line_ends(bytes: &[u8]) -> Vec<u8> {

@@ -48,7 +48,12 @@ async fn records_above_the_limit_split_anywhere() {
 #[tokio::test]
 async fn lines_of_json_split_anywhere() {
     let config = RecordConfig { chunk_bytes: 7, ..RecordConfig::new(Format::Ndjson) };
-    check_splits(&config, b"\xef\xbb\xbf{\"a\":1}\n\n{\"a\":2}\r\n{\"a\":}\n{\"a\":\"\xc3\xa9\"}\n{\"a\":4}", 5).await;
+    check_splits(
+        &config,
+        b"\xef\xbb\xbf{\"a\":1}\n\n{\"a\":2}\r\n{\"a\":}\n{\"a\":\"\xc3\xa9\"}\n{\"a\":4}",
+        5,
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -7,7 +7,16 @@ fn type_names_are_read_and_written() {
         assert_eq!(name.parse::<ColumnType>().unwrap().to_string(), name);
     }
     assert_eq!(" decimal( 5 , 2 ) ".parse(), Ok(ColumnType::Decimal { precision: 5, scale: 2 }));
-    for name in ["", "Int64", "decimal", "decimal(39,2)", "decimal(5,6)", "decimal(38,19)", "decimal(0,0)", "decimal(5)"] {
+    for name in [
+        "",
+        "Int64",
+        "decimal",
+        "decimal(39,2)",
+        "decimal(5,6)",
+        "decimal(38,19)",
+        "decimal(0,0)",
+        "decimal(5)",
+    ] {
         assert!(name.parse::<ColumnType>().is_err(), "{name}");
     }
     assert_eq!(
@@ -88,7 +97,13 @@ fn times_are_read_with_or_without_offset_as_their_type_says() {
     assert_eq!(instant("2024-05-01T12:00:00+02:00"), Ok(1_714_557_600_000_000));
     assert_eq!(instant("2024-05-01T04:30:00-0530"), Ok(1_714_557_600_000_000));
     assert_eq!(instant("2024-05-01T12:00:00+02"), Ok(1_714_557_600_000_000));
-    for text in ["2024-05-01T10:00:00Z", "2024-05-01", "2024-05-01T24:00", "2024-05-01T10:00:00.1234567", "2024-05-01T10:60"] {
+    for text in [
+        "2024-05-01T10:00:00Z",
+        "2024-05-01",
+        "2024-05-01T24:00",
+        "2024-05-01T10:00:00.1234567",
+        "2024-05-01T10:60",
+    ] {
         assert_eq!(timestamp(text), Err(Contradiction::Kind), "{text}");
     }
     for text in ["2024-05-01T10:00:00", "2024-05-01T10:00:00+24:00", "2024-05-01T10:00:00 Z"] {

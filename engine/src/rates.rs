@@ -119,7 +119,7 @@ pub enum RatesError {
         refused: Vec<RefusedSnapshot>,
     },
     /// The snapshots do not make a book.
-    #[error("the rate snapshots at `{location}` do not make a book")]
+    #[error("the rate snapshots at `{location}` do not make a book{}", source.reason().map_or_else(String::new, |reason| format!(" ({reason})")))]
     Book {
         /// Where the rates lie.
         location: String,

@@ -69,6 +69,13 @@ impl JobError {
         Self::new(ErrorKind::Data, message)
     }
 
+    /// Says in which file it was found.
+    #[must_use]
+    pub fn in_file(mut self, path: &std::path::Path) -> Self {
+        self.message = format!("`{}`: {}", path.display(), self.message);
+        self
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

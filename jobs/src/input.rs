@@ -119,7 +119,14 @@ pub(crate) fn of_store(error: &StoreError) -> JobError {
 pub(crate) fn of_table(error: &TableError) -> JobError {
     let kind = match error {
         TableError::Conflict { .. } => ErrorKind::Conflict,
-        TableError::NotATable { .. } | TableError::SchemaMismatch { .. } => ErrorKind::Usage,
+        TableError::NotATable { .. }
+        | TableError::NotAFolder { .. }
+        | TableError::NoTable { .. }
+        | TableError::NoSuchCommit { .. }
+        | TableError::IsQuarantine { .. }
+        | TableError::InvalidName { .. }
+        | TableError::Location(_)
+        | TableError::SchemaMismatch { .. } => ErrorKind::Usage,
         other if other.is_retryable() => ErrorKind::Infrastructure,
         TableError::Store { .. } => ErrorKind::Usage,
         _ => ErrorKind::Data,

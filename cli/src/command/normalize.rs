@@ -41,7 +41,7 @@ fn spec(arguments: NormalizeArguments) -> Result<NormalizeSpec> {
             let text = std::fs::read_to_string(path).map_err(|error| {
                 JobError::usage(format!("the spec `{}` cannot be read", path.display())).caused_by(error)
             })?;
-            NormalizeSpec::from_toml(&text)?
+            NormalizeSpec::from_toml(&text).map_err(|error| error.in_file(path))?
         }
         None => NormalizeSpec::default(),
     };

@@ -1,22 +1,26 @@
 //! The schema of a source, from the beginnings of its files and the declared types.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use object_store::{ObjectMeta, ObjectStore};
 
+use super::column_type::ColumnType;
 use super::config::{Format, RecordConfig, ScanProgress};
 use super::error::RecordError;
 use super::header::Header;
 use super::input::{Input, Object};
-use super::json::{Json, keys};
+use super::json::{Json, ValueKind, value_kinds};
 use super::parquet::read_schema;
 use super::schema::{FAULT_COLUMN, RECORD_COLUMN, with_hidden_columns};
 use super::text::{Dialect, Frame};
 use super::window::Window;
 
-/// How much of a JSON file is searched for columns, whatever the length of its records.
+/// A JSON source of at most so many bytes, as stored, is read whole to learn its columns and their types.
+const WHOLE_INPUT_BYTES: u64 = 64 << 20;
+
+/// How much of a JSON file of a larger source is searched for columns, whatever the length of its records.
 const SAMPLE_BYTES_MAX: u64 = 16 << 20;
 
 /// Infers the schema of a source: its columns in the order of the first file, in their declared types,
@@ -24,8 +28,10 @@ const SAMPLE_BYTES_MAX: u64 = 16 << 20;
 ///
 /// Files are taken in the order of their paths, whatever the order of `files`. A delimited file brings
 /// the columns of its header, a Parquet file its own columns and types, JSON files the keys of their
-/// first records (`sample_files` files, `sample_records` records of each), the declared types and
-/// roles and the configured paths. Undeclared columns of text files are text.
+/// records (all of a source of at most 64 MiB, else `sample_records` records of `sample_files` files),
+/// the declared types and roles and the configured paths. Undeclared columns of delimited files are text;
+/// those of JSON files are `int64`, `decimal(38,9)` or `bool` where all values seen are, else text, and
+/// columns with a role are text.
 ///
 /// # Errors
 /// [`RecordError::Empty`] where no file has anything to infer from, or [`RecordError::DamagedFile`]
@@ -91,39 +97,80 @@ async fn infer_json(
     config: &RecordConfig,
     files: usize,
 ) -> Result<SchemaRef, RecordError> {
-    let mut names: Vec<String> = Vec::new();
-    let mut seen: HashSet<String> = HashSet::new();
+    let bytes: u64 = objects.iter().map(|object| object.meta.size).sum();
+    let sample = if bytes <= WHOLE_INPUT_BYTES { Sample::whole() } else { Sample::of(config) };
+    let mut columns: Vec<(String, ValueKind)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     let mut missed = Missed::new(files);
-    for object in objects.iter().take(config.sample_files.max(1)) {
-        for key in missed.keep(sample_keys(object, config).await)?.unwrap_or_default() {
+    for object in objects.iter().take(sample.files) {
+        for (key, kind) in missed.keep(survey(object, config, &sample).await)?.unwrap_or_default() {
             if key == RECORD_COLUMN || key == FAULT_COLUMN {
                 return Err(RecordError::ReservedColumn { file: object.file().to_owned(), column: key });
             }
-            if seen.insert(key.clone()) {
-                names.push(key);
-            }
+            merge_kind(&mut columns, &mut places, key, kind);
         }
     }
     let configured = config.paths.iter().chain(config.types.keys()).chain(config.roles.keys());
     for name in configured {
-        if seen.insert(name.clone()) {
-            names.push(name.clone());
-        }
+        merge_kind(&mut columns, &mut places, name.clone(), ValueKind::Null);
     }
-    if names.is_empty() {
+    if columns.is_empty() {
         return Err(missed.into_error());
     }
-    Ok(text_schema(&names, config))
+    let fields = columns.iter().map(|(name, kind)| {
+        // What a row is converted from stays text: its own readers take every form of it.
+        let own = if config.roles.contains_key(name) { ColumnType::Text } else { kind.column_type() };
+        let column_type = config.types.get(name).copied().unwrap_or(own);
+        Arc::new(Field::new(name, column_type.data_type(), true))
+    });
+    Ok(with_hidden_columns(fields.collect(), DataType::BinaryView))
 }
 
-/// Returns the keys of the first records of a file, in the order in which they first appear.
-async fn sample_keys(object: &Object, config: &RecordConfig) -> Result<Vec<String>, RecordError> {
+/// How much of a JSON source is read to learn its columns.
+struct Sample {
+    files: usize,
+    records: usize,
+    bytes: u64,
+}
+
+impl Sample {
+    fn whole() -> Self {
+        Self { files: usize::MAX, records: usize::MAX, bytes: u64::MAX }
+    }
+
+    fn of(config: &RecordConfig) -> Self {
+        Self { files: config.sample_files.max(1), records: config.sample_records.max(1), bytes: SAMPLE_BYTES_MAX }
+    }
+}
+
+fn merge_kind(
+    columns: &mut Vec<(String, ValueKind)>,
+    places: &mut HashMap<String, usize>,
+    key: String,
+    kind: ValueKind,
+) {
+    match places.get(&key).and_then(|place| columns.get_mut(*place)) {
+        Some((_, known)) => *known = known.merge(kind),
+        None => {
+            places.insert(key.clone(), columns.len());
+            columns.push((key, kind));
+        }
+    }
+}
+
+/// Returns the keys of a file's first records, in the order in which they first appear, with what their
+/// values are.
+async fn survey(
+    object: &Object,
+    config: &RecordConfig,
+    sample: &Sample,
+) -> Result<Vec<(String, ValueKind)>, RecordError> {
     let mut window = Window::over_file(Input::open(object).await?).await?;
     let mut json = Json::new(config, &[]);
     let mut found = Vec::new();
-    let mut seen = HashSet::new();
+    let mut places = HashMap::new();
     let mut records = 0;
-    while records < config.sample_records.max(1) && window.offset() < SAMPLE_BYTES_MAX {
+    while records < sample.records && window.offset() < sample.bytes {
         let unread = window.unread();
         match json.frame(unread, window.is_last && window.damage.is_none()) {
             Frame::More if window.is_last => break,
@@ -137,8 +184,9 @@ async fn sample_keys(object: &Object, config: &RecordConfig) -> Result<Vec<Strin
             Frame::Record { end, next } => {
                 records += 1;
                 let record = std::str::from_utf8(unread.get(..end).unwrap_or_default());
-                let record_keys = record.ok().and_then(keys).unwrap_or_default();
-                found.extend(record_keys.into_iter().filter(|key| seen.insert(key.clone())));
+                for (key, kind) in record.ok().and_then(value_kinds).unwrap_or_default() {
+                    merge_kind(&mut found, &mut places, key, kind);
+                }
                 window.position += next;
             }
         }

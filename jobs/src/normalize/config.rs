@@ -34,7 +34,8 @@ pub struct RoleExpressions {
 /// Where transactions come from and how they are read.
 #[derive(Clone, Debug, Serialize)]
 pub struct SourceConfig {
-    /// File, folder or glob.
+    /// File, folder or glob; what it names is digested object by object.
+    #[serde(skip)]
     pub url: String,
     /// How its records are read.
     pub records: RecordConfig,
@@ -49,8 +50,18 @@ pub struct SourceConfig {
     pub sql: Option<String>,
     /// Where amount, currency and event time come from.
     pub roles: RoleExpressions,
-    /// Small tables by name: where they are, how they are read.
-    pub tables: BTreeMap<String, (String, RecordConfig)>,
+    /// Small tables by name.
+    pub tables: BTreeMap<String, SmallTableConfig>,
+}
+
+/// A small table that the SQL may join.
+#[derive(Clone, Debug, Serialize)]
+pub struct SmallTableConfig {
+    /// File, folder or glob; what it names is digested object by object.
+    #[serde(skip)]
+    pub url: String,
+    /// How its records are read.
+    pub records: RecordConfig,
 }
 
 /// The checked options of one run.
@@ -211,7 +222,7 @@ fn source(spec: SourceSpec, allow_damaged: bool, date: Option<jiff::civil::Date>
     })
 }
 
-fn small_table((name, spec): (String, SourceTableSpec)) -> Result<(String, (String, RecordConfig))> {
+fn small_table((name, spec): (String, SourceTableSpec)) -> Result<(String, SmallTableConfig)> {
     if name == "source" {
         return Err(JobError::usage("a table of `source.tables` is named `source`, which is the transactions' own name"));
     }
@@ -222,7 +233,7 @@ fn small_table((name, spec): (String, SourceTableSpec)) -> Result<(String, (Stri
     if spec.url.is_empty() {
         return Err(JobError::usage(format!("source.tables.{name} has no url")));
     }
-    Ok((name, (spec.url, records)))
+    Ok((name, SmallTableConfig { url: spec.url, records }))
 }
 
 /// A dotted role of a JSON source is a path into the record.

@@ -100,8 +100,8 @@ pub async fn plan(
 
 async fn small_table_files(stores: &Stores, config: &NormalizeConfig) -> Result<Vec<(String, Files)>> {
     let mut tables = Vec::new();
-    for (name, (url, _)) in &config.source.tables {
-        tables.push((name.clone(), files::list(stores, url).await.map_err(|error| of_files(&error))?));
+    for (name, table) in &config.source.tables {
+        tables.push((name.clone(), files::list(stores, &table.url).await.map_err(|error| of_files(&error))?));
     }
     Ok(tables)
 }

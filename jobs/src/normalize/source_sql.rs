@@ -50,8 +50,8 @@ pub(super) async fn plan_source(
     progress: ScanProgress,
 ) -> Result<PlannedSource> {
     let table = source_table(context, &config.records, files, tasks, progress).await?;
-    for (name, (url, records)) in &config.tables {
-        let small = small_table(context, stores, name, url, records).await?;
+    for (name, table) in &config.tables {
+        let small = small_table(context, stores, name, &table.url, &table.records).await?;
         context.register_table(name.as_str(), small).map_err(|error| planning(error, "source.tables"))?;
     }
     let declared = table.declared_schema();

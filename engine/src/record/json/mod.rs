@@ -1,10 +1,11 @@
 //! JSON objects, one per line or one after another.
 //!
-//! Numbers are taken by their text. An undeclared value is text: the content of a string, the digits of
+//! Numbers are taken by their text. In a text column a value is the content of a string, the digits of
 //! a number as written, `true` and `false`, an object or array as written; `null` and a missing key are
 //! null. Of a repeated key the last one counts. Keys that no column is named after stay in the raw
 //! record only.
 
+mod kind;
 mod object;
 mod scan;
 
@@ -12,7 +13,8 @@ use super::batch::{Cell, Place, Values};
 use super::config::{Format, RecordConfig};
 use super::schema::{ColumnSpec, Fault};
 use super::text::{Dialect, Frame, Skipped, utf8, without_return};
-pub(crate) use object::keys;
+pub(crate) use kind::ValueKind;
+pub(crate) use object::value_kinds;
 use object::{Keys, Span, find, read_object};
 use scan::{Scanned, SkipScan, resume_point, scan_object};
 

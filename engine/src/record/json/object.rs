@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::kind::ValueKind;
+
 /// Keys of a record beyond this many are looked up afresh each time.
 const REMEMBERED_KEYS_MAX: usize = 1024;
 
@@ -204,25 +206,26 @@ impl Visitor<'_> for IsKey<'_> {
     }
 }
 
-/// Returns the keys of an object in their order; none where `text` is no object.
-pub(crate) fn keys(text: &str) -> Option<Vec<String>> {
-    struct KeysVisitor;
+/// Returns the keys of an object in their order, each with what its value is; none where `text` is no
+/// object.
+pub(crate) fn value_kinds(text: &str) -> Option<Vec<(String, ValueKind)>> {
+    struct KindsVisitor;
 
-    impl<'de> Visitor<'de> for KeysVisitor {
-        type Value = Vec<String>;
+    impl<'de> Visitor<'de> for KindsVisitor {
+        type Value = Vec<(String, ValueKind)>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a JSON object")
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut keys = Vec::new();
-            while let Some((key, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
-                keys.push(key);
+            let mut kinds = Vec::new();
+            while let Some((key, value)) = map.next_entry::<String, &'de RawValue>()? {
+                kinds.push((key, ValueKind::of(value.get())));
             }
-            Ok(keys)
+            Ok(kinds)
         }
     }
 
-    serde_json::Deserializer::from_str(text).deserialize_any(KeysVisitor).ok()
+    serde_json::Deserializer::from_str(text).deserialize_any(KindsVisitor).ok()
 }

@@ -9,37 +9,54 @@ use serde::{Deserialize, Serialize};
 /// The exact sum of decimals of one scale.
 ///
 /// 2^255 holds more than 10^38 amounts of 38 digits each, so no run can overflow it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct ExactSum {
-    sum: i256,
+    /// What did not fit the lower part any more.
+    carried: i256,
+    /// Sums of everyday size never leave 128 bits.
+    low: i128,
     scale: u8,
 }
+
+impl PartialEq for ExactSum {
+    fn eq(&self, other: &Self) -> bool {
+        self.equals(other)
+    }
+}
+
+impl Eq for ExactSum {}
 
 impl ExactSum {
     /// Returns zero at `scale`.
     pub const fn zero(scale: u8) -> Self {
-        Self { sum: i256::ZERO, scale }
+        Self { carried: i256::ZERO, low: 0, scale }
     }
 
     /// Adds `mantissa * 10^-scale`, where the scale is the sum's own.
     #[inline]
     pub fn add(&mut self, mantissa: i128) {
-        self.sum = self.sum.wrapping_add(i256::from_i128(mantissa));
+        match self.low.checked_add(mantissa) {
+            Some(low) => self.low = low,
+            None => {
+                self.carried = self.total();
+                self.low = mantissa;
+            }
+        }
     }
 
     /// Adds another sum, whatever its scale.
     pub fn merge(&mut self, other: &Self) {
         let scale = self.scale.max(other.scale);
-        self.sum = self.at_scale(scale).wrapping_add(other.at_scale(scale));
-        self.scale = scale;
+        let carried = self.at_scale(scale).wrapping_add(other.at_scale(scale));
+        *self = Self { carried, low: 0, scale };
     }
 
     /// Reads a sum back from its decimal text.
     pub fn parse(text: &str) -> Option<Self> {
         let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
         let scale = u8::try_from(decimals.len()).ok()?;
-        let sum = i256::from_string(&format!("{whole}{decimals}"))?;
-        Some(Self { sum, scale })
+        let carried = i256::from_string(&format!("{whole}{decimals}"))?;
+        Some(Self { carried, low: 0, scale })
     }
 
     /// Tells whether two sums have the same value.
@@ -50,7 +67,7 @@ impl ExactSum {
 
     /// Returns the text with at least `decimals` decimals and no further trailing zeros.
     pub fn to_text(self, decimals: u8) -> String {
-        let digits = self.sum.to_string();
+        let digits = self.total().to_string();
         let (sign, digits) = match digits.strip_prefix('-') {
             Some(rest) => ("-", rest.to_owned()),
             None => ("", digits),
@@ -62,8 +79,12 @@ impl ExactSum {
         if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
     }
 
+    fn total(&self) -> i256 {
+        self.carried.wrapping_add(i256::from_i128(self.low))
+    }
+
     fn at_scale(&self, scale: u8) -> i256 {
-        (self.scale..scale).fold(self.sum, |sum, _| sum.wrapping_mul(i256::from_i128(10)))
+        (self.scale..scale).fold(self.total(), |sum, _| sum.wrapping_mul(i256::from_i128(10)))
     }
 }
 

@@ -25,10 +25,8 @@ use crate::task::TaskLedger;
 /// Bounds of one writing task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriterLimits {
-    /// Rows gathered before they are spread over the partitions' files.
-    pub buffer_rows: usize,
-    /// Bytes of encoded rows in unfinished row groups, over all open files.
-    pub memory_bytes: usize,
+    /// Bytes of rows gathered before they are spread over the partitions' files, a row group each.
+    pub buffer_bytes: usize,
     /// Bytes after which a further file is begun.
     pub file_bytes: usize,
     /// Partitions whose files are open at once.
@@ -37,7 +35,7 @@ pub struct WriterLimits {
 
 impl Default for WriterLimits {
     fn default() -> Self {
-        Self { buffer_rows: 1 << 18, memory_bytes: 256 << 20, file_bytes: 512 << 20, open_files: 4096 }
+        Self { buffer_bytes: 256 << 20, file_bytes: 512 << 20, open_files: 4096 }
     }
 }
 

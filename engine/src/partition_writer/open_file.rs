@@ -1,15 +1,18 @@
 //! One Parquet file that a task is writing.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::row::{RowConverter, SortField};
 use bytes::Bytes;
 use datafusion::common::{DataFusionError, Result};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
+use parquet::schema::types::ColumnPath;
 
 use super::content_hash::ContentHash;
 use super::manifest::WrittenFile;
@@ -22,13 +25,50 @@ const ROW_GROUP_ROWS: usize = 1_000_000;
 /// Returns how all data files are written: Parquet v1 pages (v2 with zstd is twice as slow in arrow-rs),
 /// ZSTD level 1, statistics per row group.
 pub(super) fn writer_properties() -> Result<WriterProperties> {
+    Ok(properties_builder()?.build())
+}
+
+/// Returns the same for a table whose rows look like `sample`: a column whose values hardly ever repeat is
+/// written without a dictionary, which would only cost a hash per value.
+pub(super) fn table_properties(sample: &RecordBatch) -> Result<WriterProperties> {
+    let mut builder = properties_builder()?;
+    for (field, column) in sample.schema().fields().iter().zip(sample.columns()) {
+        let path = ColumnPath::from(field.name().as_str());
+        if is_wide_decimal(field.data_type()) {
+            // The least and the greatest value each keep all values of their row group in memory until the
+            // file is closed (parquet 59 slices them out of one buffer): 16 bytes a row and column, for ever.
+            builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        }
+        if repeats_little(column)? {
+            builder = builder.set_column_dictionary_enabled(path, false);
+        }
+    }
+    Ok(builder.build())
+}
+
+fn properties_builder() -> Result<WriterPropertiesBuilder> {
     Ok(WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_created_by(concat!("cambist ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build())
+        .set_created_by(concat!("cambist ", env!("CARGO_PKG_VERSION")).to_owned()))
+}
+
+/// Tells whether a decimal is written as bytes: beyond 18 digits it fits no integer.
+fn is_wide_decimal(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Decimal128(precision, _) if *precision > 18)
+}
+
+/// Tells whether more than half of a column's values are distinct.
+fn repeats_little(column: &ArrayRef) -> Result<bool> {
+    if matches!(column.data_type(), DataType::Dictionary(_, _) | DataType::Boolean) {
+        return Ok(false);
+    }
+    let converter = RowConverter::new(vec![SortField::new(column.data_type().clone())])?;
+    let rows = converter.convert_columns(std::slice::from_ref(column))?;
+    let distinct: HashSet<&[u8]> = rows.iter().map(|row| row.data()).collect();
+    Ok(distinct.len() * 2 > column.len())
 }
 
 /// A file under way: encoded row groups go to its staged object as they are finished.

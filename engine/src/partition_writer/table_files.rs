@@ -1,13 +1,14 @@
 //! A task's rows on their way into one file per hive partition.
 //!
-//! Rows wait in a buffer until there are enough of them for each partition to get a run worth encoding;
-//! then every partition's rows are gathered and written at once. Row groups are ended early when all
-//! open files together hold more memory than their budget.
+//! Rows wait in a buffer until there are enough of them for each partition to get a row group worth
+//! having; then one partition after another has its rows gathered, encoded and written. So a single row
+//! group is under construction at any time: each costs a compression context per column, 2.5 GB for
+//! hundreds of partitions at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Decimal128Type, Int32Type, SchemaRef};
 use cambist_udfs::rate::RateDate;
@@ -15,10 +16,10 @@ use datafusion::common::Result;
 use parquet::file::properties::WriterProperties;
 
 use super::content_hash::ContentHash;
-use super::exec::{PartitionWriterSpec, WriterLimits};
+use super::exec::PartitionWriterSpec;
 use super::manifest::WrittenFile;
-use super::open_file::{OpenFile, file_schema, writer_properties};
-use crate::exact_sum::{CurrencySums, ExactSum};
+use super::open_file::{OpenFile, file_schema, table_properties, writer_properties};
+use crate::exact_sum::ExactSum;
 use crate::table::{Staging, TableKind};
 
 pub(super) struct TableFiles {
@@ -26,7 +27,7 @@ pub(super) struct TableFiles {
     staging: Staging,
     task: usize,
     schema: SchemaRef,
-    properties: WriterProperties,
+    properties: Option<WriterProperties>,
     totals: TotalColumns,
     buffer: RowBuffer,
     open: HashMap<i32, OpenFile>,
@@ -45,7 +46,7 @@ struct TotalColumns {
 #[derive(Default)]
 struct RowBuffer {
     batches: Vec<RecordBatch>,
-    rows: usize,
+    bytes: usize,
     /// By event day: the places of its rows, in the order they came.
     places: HashMap<i32, Vec<(usize, usize)>>,
 }
@@ -68,7 +69,7 @@ impl TableFiles {
         };
         Ok(Self {
             schema: file_schema(input, input.fields().len() - 1)?,
-            properties: writer_properties()?,
+            properties: None,
             spec,
             staging,
             task,
@@ -82,7 +83,7 @@ impl TableFiles {
 
     pub(super) async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         self.buffer.push(batch, self.schema.fields().len());
-        if self.buffer.rows >= self.spec.limits.buffer_rows {
+        if self.buffer.bytes >= self.spec.limits.buffer_bytes {
             self.write_buffer().await?;
         }
         Ok(())
@@ -106,13 +107,16 @@ impl TableFiles {
             .map(|batch| batch.project(&(0..self.schema.fields().len()).collect::<Vec<_>>()))
             .collect::<Result<_, _>>()?;
         let batches: Vec<&RecordBatch> = batches.iter().collect();
+        if let (None, Some(first)) = (&self.properties, batches.first()) {
+            self.properties = Some(table_properties(first)?);
+        }
         let mut days: Vec<(i32, Vec<(usize, usize)>)> = buffer.places.into_iter().collect();
         days.sort_unstable_by_key(|(day, _)| *day);
         for (day, places) in days {
             let rows = interleave_record_batch(&batches, &places)?;
             self.write_day(day, &rows).await?;
         }
-        self.keep_budget().await
+        Ok(())
     }
 
     async fn write_day(&mut self, day: i32, rows: &RecordBatch) -> Result<()> {
@@ -126,6 +130,7 @@ impl TableFiles {
         };
         self.totals.add(rows, file);
         file.write(rows, ContentHash::of(rows)?).await?;
+        file.end_row_group().await?;
         if file.written_bytes() >= self.spec.limits.file_bytes {
             self.finish_day(day).await?;
         }
@@ -138,7 +143,8 @@ impl TableFiles {
         *number += 1;
         let name = format!("part-{:05}{suffix}-{}.zstd.parquet", self.task, self.spec.run_id);
         let partition = format!("{}={}", self.spec.partition_column, RateDate(day));
-        let (schema, properties) = (Arc::clone(&self.schema), self.properties.clone());
+        let properties = self.properties.clone().map_or_else(writer_properties, Ok)?;
+        let schema = Arc::clone(&self.schema);
         OpenFile::create(&self.staging, TableKind::Main, partition, &name, schema, properties)
     }
 
@@ -159,24 +165,6 @@ impl TableFiles {
         }
         Ok(())
     }
-
-    /// Ends row groups, the largest first, until half the budget is free.
-    async fn keep_budget(&mut self) -> Result<()> {
-        let WriterLimits { memory_bytes, .. } = self.spec.limits;
-        let mut held: Vec<(usize, i32)> = self.open.iter().map(|(day, file)| (file.memory_bytes(), *day)).collect();
-        let mut total: usize = held.iter().map(|(bytes, _)| bytes).sum();
-        if total <= memory_bytes {
-            return Ok(());
-        }
-        held.sort_unstable();
-        while let (true, Some((bytes, day))) = (total > memory_bytes / 2, held.pop()) {
-            if let Some(file) = self.open.get_mut(&day) {
-                file.end_row_group().await?;
-                total -= bytes.saturating_sub(file.memory_bytes());
-            }
-        }
-        Ok(())
-    }
 }
 
 impl RowBuffer {
@@ -193,33 +181,45 @@ impl RowBuffer {
                 row += 1;
             }
         }
-        self.rows += batch.num_rows();
+        self.bytes += row_bytes(batch);
         self.batches.push(batch.clone());
     }
+}
+
+/// Bytes that a batch's rows hold, without the dictionaries that all batches share.
+fn row_bytes(batch: &RecordBatch) -> usize {
+    let bytes = |column: &ArrayRef| match column.as_dictionary_opt::<Int32Type>() {
+        Some(coded) => coded.keys().get_array_memory_size(),
+        None => column.get_array_memory_size(),
+    };
+    batch.columns().iter().map(bytes).sum()
 }
 
 impl TotalColumns {
     fn add(&self, rows: &RecordBatch, file: &mut OpenFile) {
         for (code, column) in &self.targets {
             let amounts = rows.column(*column).as_primitive::<Decimal128Type>();
-            let sum = file.totals.entry(code.clone()).or_insert(ExactSum::zero(amounts.scale().unsigned_abs()));
+            let mut sum = ExactSum::zero(amounts.scale().unsigned_abs());
             amounts.values().iter().for_each(|amount| sum.add(*amount));
+            file.totals.entry(code.clone()).or_insert(ExactSum::zero(0)).merge(&sum);
         }
         let amounts = rows.column(self.source_amount).as_primitive::<Decimal128Type>();
         let coded = rows.column(self.source_currency).as_dictionary::<Int32Type>();
         let codes: &StringArray = coded.values().as_string();
-        let mut sums = vec![None; codes.len()];
+        let zero = ExactSum::zero(amounts.scale().unsigned_abs());
+        // Few of the known currencies are in a file: they are found by their place in this list.
+        let mut places = vec![usize::MAX; codes.len()];
+        let mut sums: Vec<(usize, ExactSum)> = Vec::new();
         for (key, amount) in coded.keys().values().iter().zip(amounts.values()) {
-            sums[*key as usize].get_or_insert(ExactSum::zero(amounts.scale().unsigned_abs())).add(*amount);
+            let code = *key as usize;
+            if places[code] == usize::MAX {
+                places[code] = sums.len();
+                sums.push((code, zero));
+            }
+            sums[places[code]].1.add(*amount);
         }
-        merge_coded(&mut file.source_totals, codes, &sums);
-    }
-}
-
-fn merge_coded(totals: &mut CurrencySums, codes: &StringArray, sums: &[Option<ExactSum>]) {
-    for (code, sum) in codes.iter().flatten().zip(sums) {
-        if let Some(sum) = sum {
-            totals.entry(code.to_owned()).or_insert(ExactSum::zero(0)).merge(sum);
+        for (code, sum) in sums {
+            file.source_totals.entry(codes.value(code).to_owned()).or_insert(ExactSum::zero(0)).merge(&sum);
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::store::{StoreError, Stores};
 const PART_BYTES: usize = 8 << 20;
 
 /// A write to a local disk: hundreds of files may hold one back at the same time.
-const WRITE_BYTES: usize = 128 << 10;
+const WRITE_BYTES: usize = 32 << 10;
 
 /// A folder that keeps vanishing is not ours to make.
 const CREATE_ATTEMPTS_MAX: u32 = 5;
@@ -168,7 +168,7 @@ impl StagedWriter {
         &self.path
     }
 
-    /// Appends; holds back at most one write (128 KiB on disk, 8 MiB elsewhere) besides `bytes` itself.
+    /// Appends; holds back at most one write (32 KiB on disk, 8 MiB elsewhere) besides `bytes` itself.
     ///
     /// # Errors
     /// Where the disk or the store fails; the file is then to be aborted.
@@ -177,7 +177,9 @@ impl StagedWriter {
         self.buffer.push(bytes);
         let flush_bytes = self.sink.flush_bytes();
         while self.buffer.bytes >= flush_bytes {
-            let chunks = self.buffer.take(flush_bytes);
+            // A disk takes any size; a remainder would keep all of its chunk in memory.
+            let wanted = if self.sink.is_file() { self.buffer.bytes } else { flush_bytes };
+            let chunks = self.buffer.take(wanted);
             self.flush(chunks).await?;
         }
         Ok(())
@@ -276,6 +278,10 @@ impl Sink {
             Self::File { .. } => WRITE_BYTES,
             Self::Upload { .. } => PART_BYTES,
         }
+    }
+
+    fn is_file(&self) -> bool {
+        matches!(self, Self::File { .. })
     }
 
     /// An empty file must still come to exist, on S3 through one empty part.

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryViewArray, Decimal128Array, DictionaryArray, Int64Array, RecordBatch, StringArray, StructArray,
-    TimestampMicrosecondArray,
+    ArrayRef, BinaryViewArray, Decimal128Array, DictionaryArray, Int64Array, RecordBatch, StringArray,
+    StructArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Fields, Int32Type, Schema};
 use cambist_engine::rate_join::{RateJoin, RateJoinSpec, TargetCurrency};
@@ -18,9 +18,9 @@ use cambist_udfs::currency::CurrencyCode;
 use cambist_udfs::rate::{AsOfMode, BookOptions, InstantMicros, RateBook, RateDate, Snapshot, SnapshotId};
 use cambist_udfs::rounding::RoundingMode;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::datasource::memory::MemorySourceConfig;
 use futures::StreamExt;
 
 const ROWS: usize = 64 * BATCH_ROWS;
@@ -31,7 +31,9 @@ const DAYS: i32 = 366;
 fn book() -> Arc<RateBook> {
     let code = |text: &str| CurrencyCode::parse(text).unwrap();
     let snapshot = |day: i32| {
-        let rate = |at: usize, text: &&str| (code(text), format!("{}.{:04}", at + 1, day % 9_000 + 1).parse().unwrap());
+        let rate = |at: usize, text: &&str| {
+            (code(text), format!("{}.{:04}", at + 1, day % 9_000 + 1).parse().unwrap())
+        };
         let mut rates: Vec<_> = CODES[1..].iter().enumerate().map(|(at, text)| rate(at, text)).collect();
         rates.push((code("SGD"), format!("1.{:04}", day % 9_000 + 7).parse().unwrap()));
         rates.sort_by_key(|(code, _)| *code);
@@ -56,26 +58,43 @@ fn book() -> Arc<RateBook> {
 fn batch(number: usize) -> RecordBatch {
     let rows = BATCH_ROWS;
     let at = |row: usize| number * rows + row;
-    let amounts = Decimal128Array::from_iter_values((0..rows).map(|row| (at(row) as i128 * 7_919) % 10_000_000))
-        .with_precision_and_scale(18, 2)
-        .unwrap();
+    let amounts =
+        Decimal128Array::from_iter_values((0..rows).map(|row| (at(row) as i128 * 7_919) % 10_000_000))
+            .with_precision_and_scale(18, 2)
+            .unwrap();
     let currencies = StringArray::from_iter_values((0..rows).map(|row| CODES[at(row) * 31 % CODES.len()]));
-    let micros = |row: usize| (i64::from(FIRST_DAY) + (at(row) as i64 * 131) % i64::from(DAYS)) * 86_400_000_000 + 3_600_000_000;
+    let micros = |row: usize| {
+        (i64::from(FIRST_DAY) + (at(row) as i64 * 131) % i64::from(DAYS)) * 86_400_000_000 + 3_600_000_000
+    };
     let times = TimestampMicrosecondArray::from_iter_values((0..rows).map(micros)).with_timezone("UTC");
     let file: DictionaryArray<Int32Type> = std::iter::repeat_n("bench", rows).collect();
     let offsets = Int64Array::from_iter_values((0..rows).map(|row| at(row) as i64));
     let fields: Vec<(Field, ArrayRef)> = vec![
-        (Field::new(FILE_FIELD, DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)), false), Arc::new(file)),
+        (
+            Field::new(
+                FILE_FIELD,
+                DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+                false,
+            ),
+            Arc::new(file),
+        ),
         (Field::new(OFFSET_FIELD, DataType::Int64, false), Arc::new(offsets)),
         (Field::new(NUMBER_FIELD, DataType::Int64, true), Arc::new(Int64Array::new_null(rows))),
-        (Field::new(RAW_FIELD, DataType::BinaryView, true), Arc::new(BinaryViewArray::from_iter(std::iter::repeat_n(None::<&[u8]>, rows)))),
+        (
+            Field::new(RAW_FIELD, DataType::BinaryView, true),
+            Arc::new(BinaryViewArray::from_iter(std::iter::repeat_n(None::<&[u8]>, rows))),
+        ),
     ];
     let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = fields.into_iter().unzip();
     let record = StructArray::new(Fields::from(fields), arrays, None);
-    let columns: Vec<ArrayRef> = vec![Arc::new(amounts), Arc::new(currencies), Arc::new(times), Arc::new(record)];
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(amounts), Arc::new(currencies), Arc::new(times), Arc::new(record)];
     let names = ["__amount", "__currency", "__event_time", RECORD_COLUMN];
-    let fields: Vec<Field> =
-        names.iter().zip(&columns).map(|(name, column)| Field::new(*name, column.data_type().clone(), true)).collect();
+    let fields: Vec<Field> = names
+        .iter()
+        .zip(&columns)
+        .map(|(name, column)| Field::new(*name, column.data_type().clone(), true))
+        .collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
 }
 
@@ -83,7 +102,8 @@ fn join(book: &Arc<RateBook>) -> (Arc<dyn ExecutionPlan>, Arc<TaskContext>) {
     let batches: Vec<RecordBatch> = (0..ROWS / BATCH_ROWS).map(batch).collect();
     let schema = batches[0].schema();
     let input = MemorySourceConfig::try_new_exec(&[batches], schema, None).unwrap();
-    let reference = RateBookRef { url: String::new(), digest: "bench".to_owned(), snapshots: book.snapshots().len() };
+    let reference =
+        RateBookRef { url: String::new(), digest: "bench".to_owned(), snapshots: book.snapshots().len() };
     let spec = RateJoinSpec {
         amount: "__amount".to_owned(),
         currency: "__currency".to_owned(),

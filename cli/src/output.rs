@@ -22,7 +22,8 @@ pub(crate) fn start_logging(verbose: u8) {
 
 /// Writes one JSON object as a line of stdout.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string(value).map_err(|error| JobError::data("the result is not JSON").caused_by(error))?;
+    let text = serde_json::to_string(value)
+        .map_err(|error| JobError::data("the result is not JSON").caused_by(error))?;
     line(&text)
 }
 

@@ -9,8 +9,11 @@ use crate::location::{Location, LocationError};
 use crate::store::{StoreError, Stores, find_objects};
 
 /// `*` stays inside one folder, `**` crosses them, as in shells and in every lake tool.
-const MATCHING: MatchOptions =
-    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+const MATCHING: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: false,
+};
 
 /// The objects that an input names, sorted by path.
 #[derive(Clone, Debug)]
@@ -96,7 +99,8 @@ fn split_glob(input: &str) -> Result<(Location, Option<Pattern>), FilesError> {
     {
         return Ok((literal, None));
     }
-    let pattern = Pattern::new(pattern).map_err(|source| FilesError::Glob { input: input.to_owned(), source })?;
+    let pattern =
+        Pattern::new(pattern).map_err(|source| FilesError::Glob { input: input.to_owned(), source })?;
     Ok((Location::parse(folder)?, Some(pattern)))
 }
 

@@ -59,7 +59,9 @@ mod tests {
 
     #[test]
     fn nested_decimals_keep_every_digit() {
-        let amounts = Decimal128Array::from(vec![Some(10_i128.pow(20) + 1), None]).with_precision_and_scale(38, 2).unwrap();
+        let amounts = Decimal128Array::from(vec![Some(10_i128.pow(20) + 1), None])
+            .with_precision_and_scale(38, 2)
+            .unwrap();
         let codes = StringArray::from(vec!["EUR", "a\"b"]);
         let nested = StructArray::from(vec![
             (Arc::new(Field::new("value", DataType::Decimal128(38, 2), true)), Arc::new(amounts) as ArrayRef),

@@ -3,8 +3,6 @@
 //!
 //! No job is known here.
 
-#![cfg_attr(test, expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking"))]
-
 pub mod athena;
 pub mod exact_sum;
 pub mod fault;

@@ -11,7 +11,9 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, JoinType, Result, plan_datafusion_err, plan_err};
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias};
+use datafusion::logical_expr::{
+    Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Projection, SubqueryAlias,
+};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec};
@@ -39,7 +41,9 @@ pub fn carry_records(plan: LogicalPlan, table: &Arc<dyn TableProvider>) -> Resul
     }
     match thread(plan, table)? {
         (plan, Some(_)) => Ok(plan),
-        (_, None) => plan_err!("the source SQL reads `{SOURCE_TABLE}` only inside a subquery, expected in its FROM clause"),
+        (_, None) => plan_err!(
+            "the source SQL reads `{SOURCE_TABLE}` only inside a subquery, expected in its FROM clause"
+        ),
     }
 }
 
@@ -93,7 +97,9 @@ fn thread_join(join: Join, table: &Arc<dyn TableProvider>) -> Result<(LogicalPla
     let keeps = match join.join_type {
         JoinType::Inner => true,
         JoinType::Left | JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => of_right.is_none(),
-        JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => of_left.is_none(),
+        JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => {
+            of_left.is_none()
+        }
         JoinType::Full => of_left.is_none() && of_right.is_none(),
     };
     if !keeps {
@@ -136,7 +142,8 @@ pub fn check_single_stage(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
         if node.downcast_ref::<RecordGate>().is_some() {
             return Ok(());
         }
-        let is_row_wise = node.downcast_ref::<ProjectionExec>().is_some() || node.downcast_ref::<FilterExec>().is_some();
+        let is_row_wise =
+            node.downcast_ref::<ProjectionExec>().is_some() || node.downcast_ref::<FilterExec>().is_some();
         let is_join = node.downcast_ref::<HashJoinExec>().is_some()
             || node.downcast_ref::<NestedLoopJoinExec>().is_some()
             || node.downcast_ref::<CrossJoinExec>().is_some();

@@ -88,9 +88,10 @@ pub fn divert(records: &StructArray, rejections: &[Rejection]) -> Result<RecordB
     let records = take(records, &rows, None)?;
     let records = records.as_struct();
     let field = |name: &str| {
-        records.column_by_name(name).cloned().ok_or_else(|| {
-            DataFusionError::Internal(format!("the record column has no field `{name}`"))
-        })
+        records
+            .column_by_name(name)
+            .cloned()
+            .ok_or_else(|| DataFusionError::Internal(format!("the record column has no field `{name}`")))
     };
     let reasons = StringArray::from_iter_values(rejections.iter().map(|rejection| rejection.reason.code()));
     let details = StringArray::from_iter_values(rejections.iter().map(|rejection| &rejection.detail));

@@ -105,7 +105,9 @@ pub enum RatesError {
         source: FilesError,
     },
     /// Nothing lies there.
-    #[error("no rate snapshot found at `{location}`, expected files such as `2024-05-01.json` or an ECB history")]
+    #[error(
+        "no rate snapshot found at `{location}`, expected files such as `2024-05-01.json` or an ECB history"
+    )]
     Nothing {
         /// Where the rates were looked for.
         location: String,
@@ -129,7 +131,9 @@ pub enum RatesError {
 }
 
 fn first(refused: &[RefusedSnapshot]) -> String {
-    refused.first().map_or_else(String::new, |one| format!("{}: {}: {}", one.location, one.reason, one.detail))
+    refused
+        .first()
+        .map_or_else(String::new, |one| format!("{}: {}: {}", one.location, one.reason, one.detail))
 }
 
 /// Loads every snapshot at `location`: one object, a folder or a glob.
@@ -139,7 +143,11 @@ fn first(refused: &[RefusedSnapshot]) -> String {
 ///
 /// # Errors
 /// [`RatesError`]; [`RatesError::Nothing`] where nothing lies there.
-pub async fn load(stores: &Stores, location: &str, options: &BookOptions) -> std::result::Result<LoadedRates, RatesError> {
+pub async fn load(
+    stores: &Stores,
+    location: &str,
+    options: &BookOptions,
+) -> std::result::Result<LoadedRates, RatesError> {
     let failed = |source| RatesError::Store { location: location.to_owned(), source };
     let files = crate::files::list(stores, location).await.map_err(failed)?;
     if files.objects.is_empty() {
@@ -174,10 +182,7 @@ pub async fn load(stores: &Stores, location: &str, options: &BookOptions) -> std
 /// A payload, or why it cannot be one.
 type Fetched = std::result::Result<Bytes, String>;
 
-async fn fetch(
-    files: &Files,
-    object: ObjectMeta,
-) -> std::result::Result<(ObjectMeta, Fetched), FilesError> {
+async fn fetch(files: &Files, object: ObjectMeta) -> std::result::Result<(ObjectMeta, Fetched), FilesError> {
     if object.size > MAX_PAYLOAD_BYTES {
         let detail = format!("{} bytes, expected at most {MAX_PAYLOAD_BYTES}", object.size);
         return Ok((object, Err(detail)));
@@ -234,7 +239,8 @@ impl Loading {
         match read_payload(&payload) {
             Ok(admission) => {
                 self.snapshots.extend(admission.snapshots);
-                self.notices.extend(admission.notices.into_iter().map(|notice| (location.to_owned(), notice)));
+                self.notices
+                    .extend(admission.notices.into_iter().map(|notice| (location.to_owned(), notice)));
                 self.entries.extend(admission.entries.into_iter().map(|entry| (location.to_owned(), entry)));
             }
             Err(refusal) => self.refused.push(refuse(refusal.reason, refusal.detail)),

@@ -19,7 +19,9 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::plan_node::{properties_over, single_child_plan};
 use crate::quarantine::{Rejection, divert};
-use crate::record::{DAMAGED_FILE_MARKER, DETAIL_FIELD, FAULT_COLUMN, FILE_FIELD, REASON_FIELD, RECORD_COLUMN};
+use crate::record::{
+    DAMAGED_FILE_MARKER, DETAIL_FIELD, FAULT_COLUMN, FILE_FIELD, REASON_FIELD, RECORD_COLUMN,
+};
 use crate::task::{DamagedFile, TaskLedger};
 
 /// The operator; its output is its input without the fault column and without faulty rows.
@@ -41,7 +43,8 @@ impl RecordGate {
         let schema = input.schema();
         let fault_column = schema.index_of(FAULT_COLUMN)?;
         let record_column = schema.index_of(RECORD_COLUMN)?;
-        let kept_columns: Vec<usize> = (0..schema.fields().len()).filter(|&index| index != fault_column).collect();
+        let kept_columns: Vec<usize> =
+            (0..schema.fields().len()).filter(|&index| index != fault_column).collect();
         let properties = properties_over(&input, Arc::new(schema.project(&kept_columns)?));
         Ok(Self { input, properties, kept_columns, record_column, fault_column })
     }

@@ -79,7 +79,8 @@ pub async fn explain(stores: &Stores, output: &str, key: &str, value: &str) -> R
     let reader = TableReader::open(stores, output).await?;
     let key = key.to_lowercase();
     let schema = reader.table.state().schema(TableKind::Main);
-    let columns: Vec<&str> = schema.iter().flat_map(|schema| &schema.columns).map(|column| column.name.as_str()).collect();
+    let columns: Vec<&str> =
+        schema.iter().flat_map(|schema| &schema.columns).map(|column| column.name.as_str()).collect();
     if !columns.contains(&key.as_str()) {
         return Err(JobError::usage(format!("no column `{key}`, the table has {}", columns.join(", "))));
     }
@@ -107,9 +108,14 @@ async fn matching_rows(reader: &TableReader, file: &LiveFile, key: &str, value: 
     let (_, mut batches) = reader.read(TableKind::Main, file, part).await?;
     let (mut found, mut first) = (Vec::new(), 0);
     while let Some(batch) = TableReader::next(&mut batches, file).await? {
-        let texts = cast(batch.column(0), &DataType::Utf8).map_err(|error| JobError::data(error.to_string()))?;
+        let texts =
+            cast(batch.column(0), &DataType::Utf8).map_err(|error| JobError::data(error.to_string()))?;
         let texts = texts.as_string::<i32>();
-        found.extend((0..texts.len()).filter(|&row| texts.is_valid(row) && texts.value(row) == value).map(|row| first + row));
+        found.extend(
+            (0..texts.len())
+                .filter(|&row| texts.is_valid(row) && texts.value(row) == value)
+                .map(|row| first + row),
+        );
         first += batch.num_rows();
     }
     Ok(found)
@@ -165,9 +171,13 @@ fn explain_target(
     let (rate_date, short) = if is_same {
         (None, None)
     } else {
-        (own("rate_date").or_else(|| cells.text("rate_date")), own("rate_snapshot").or_else(|| cells.text("rate_snapshot")))
+        (
+            own("rate_date").or_else(|| cells.text("rate_date")),
+            own("rate_snapshot").or_else(|| cells.text("rate_snapshot")),
+        )
     };
-    let snapshot = details.snapshots.iter().find(|snapshot| is_of(snapshot, short.as_deref(), rate_date.as_deref()));
+    let snapshot =
+        details.snapshots.iter().find(|snapshot| is_of(snapshot, short.as_deref(), rate_date.as_deref()));
     let (source, wanted) = (rate_source.normalized(), rate_target.normalized());
     let conversion = Conversion::new(source, wanted, amount.scale(), target.minor_units, rounding);
     let finer_units = (target.minor_units + 12).min(MAX_SCALE);
@@ -222,7 +232,8 @@ impl Cells<'_> {
     }
 
     fn decimal(&self, name: &str) -> Result<Decimal> {
-        let column = self.batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Decimal128Type>());
+        let column =
+            self.batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<Decimal128Type>());
         let cell = column.filter(|column| column.is_valid(0));
         cell.and_then(|column| Decimal::new(column.value(0), column.scale().unsigned_abs()))
             .ok_or_else(|| JobError::data(format!("the row has no decimal `{name}`")))
@@ -230,7 +241,8 @@ impl Cells<'_> {
 
     fn all(&self) -> Result<serde_json::Map<String, serde_json::Value>> {
         let schema = self.batch.schema();
-        let cell = |name: &String| (name.clone(), self.text(name).map_or(serde_json::Value::Null, Into::into));
+        let cell =
+            |name: &String| (name.clone(), self.text(name).map_or(serde_json::Value::Null, Into::into));
         Ok(schema.fields().iter().map(|field| cell(field.name())).collect())
     }
 }
@@ -255,7 +267,10 @@ impl RowExplanation {
             let code = &target.target_currency;
             line("", "");
             line(&format!("amount in {code}"), &target.amount);
-            line("  rate of source", &format!("{} {} per base unit, as published", target.rate_source, self.source_currency));
+            line(
+                "  rate of source",
+                &format!("{} {} per base unit, as published", target.rate_source, self.source_currency),
+            );
             line("  rate of target", &format!("{} {code} per base unit, as published", target.rate_target));
             match (&target.rate_date, &target.snapshot_file, &target.snapshot_sha256) {
                 (Some(day), file, sha256) => {
@@ -267,7 +282,10 @@ impl RowExplanation {
                 }
                 _ => line("  rate", "1: source and target are the same currency"),
             }
-            line("  formula", &format!("{} × {} / {}", self.source_amount, target.rate_target, target.rate_source));
+            line(
+                "  formula",
+                &format!("{} × {} / {}", self.source_amount, target.rate_target, target.rate_source),
+            );
             line("  exact fraction", &target.exact_fraction);
             line("  before rounding", &target.unrounded);
             line("  rounding", &target.rounding);

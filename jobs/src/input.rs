@@ -27,15 +27,18 @@ pub(crate) fn running(error: DataFusionError) -> JobError {
         return known;
     }
     let kind = match error.find_root() {
-        DataFusionError::ArrowError(arrow, _) if !matches!(**arrow, ArrowError::IoError(..)) => ErrorKind::Data,
-        DataFusionError::IoError(_) | DataFusionError::ObjectStore(_) | DataFusionError::ResourcesExhausted(_) => {
-            ErrorKind::Infrastructure
+        DataFusionError::ArrowError(arrow, _) if !matches!(**arrow, ArrowError::IoError(..)) => {
+            ErrorKind::Data
         }
+        DataFusionError::IoError(_)
+        | DataFusionError::ObjectStore(_)
+        | DataFusionError::ResourcesExhausted(_) => ErrorKind::Infrastructure,
         DataFusionError::Execution(_) => ErrorKind::Data,
         _ => ErrorKind::Infrastructure,
     };
-    let hint = (kind == ErrorKind::Data)
-        .then(|| "the source SQL fails on a value; use TRY_CAST or parse_decimal to let such rows be quarantined");
+    let hint = (kind == ErrorKind::Data).then_some(
+        "the source SQL fails on a value; use TRY_CAST or parse_decimal to let such rows be quarantined",
+    );
     let mut failed = JobError::new(kind, format!("the run failed: {}", error.strip_backtrace()));
     failed.hint = hint.map(str::to_owned);
     failed
@@ -57,7 +60,9 @@ fn known(error: &DataFusionError) -> Option<JobError> {
         cause = match found.downcast_ref::<DataFusionError>() {
             Some(DataFusionError::External(inner)) => Some(&**inner),
             // An I/O error hides what it wraps from `source`.
-            Some(DataFusionError::IoError(inner)) => inner.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
+            Some(DataFusionError::IoError(inner)) => {
+                inner.get_ref().map(|inner| inner as &(dyn StdError + 'static))
+            }
             Some(DataFusionError::Context(_, inner)) => Some(&**inner),
             Some(DataFusionError::Shared(inner)) => Some(&**inner),
             Some(DataFusionError::ArrowError(inner, _)) => match &**inner {

@@ -3,7 +3,6 @@
 //! A job is options → plan → run → report. Building a plan reads schemas and rates but writes nothing;
 //! only the run writes, through the table commit.
 
-
 pub mod error;
 pub mod explain;
 mod input;

@@ -151,10 +151,14 @@ pub async fn ddl(
     };
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '.';
     if table_name.is_empty() || !table_name.chars().all(is_plain) {
-        return Err(JobError::usage(format!("table name is `{table_name}`, expected letters, digits, `_` and `.`")));
+        return Err(JobError::usage(format!(
+            "table name is `{table_name}`, expected letters, digits, `_` and `.`"
+        )));
     }
     if first_day.parse::<jiff::civil::Date>().is_err() {
-        return Err(JobError::usage(format!("first day is `{first_day}`, expected a date such as `2020-01-01`")));
+        return Err(JobError::usage(format!(
+            "first day is `{first_day}`, expected a date such as `2020-01-01`"
+        )));
     }
     let table = if quarantine { TableKind::Quarantine } else { TableKind::Main };
     let options =
@@ -166,7 +170,12 @@ pub async fn ddl(
 ///
 /// # Errors
 /// Where there is no table, or the store fails.
-pub async fn gc(stores: &Stores, output: &str, older_than: Duration, now: jiff::Timestamp) -> Result<GcSummary> {
+pub async fn gc(
+    stores: &Stores,
+    output: &str,
+    older_than: Duration,
+    now: jiff::Timestamp,
+) -> Result<GcSummary> {
     let report = open(stores, output).await?.gc(older_than, now).await;
     report.map(Into::into).map_err(|error| of_table(&error))
 }

@@ -54,7 +54,8 @@ pub fn reference_page() -> String {
 
 /// Returns the SQL functions that a job's SQL may use: signature and summary.
 pub fn functions() -> Vec<(String, String)> {
-    let listed = |function: cambist_udfs::sql::FunctionDescription| (function.signature, function.doc.description);
+    let listed =
+        |function: cambist_udfs::sql::FunctionDescription| (function.signature, function.doc.description);
     cambist_udfs::sql::functions().into_iter().map(listed).collect()
 }
 

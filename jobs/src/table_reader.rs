@@ -60,13 +60,20 @@ impl TableReader {
     ///
     /// # Errors
     /// A data error that names the file, where it is missing or is not the Parquet that was committed.
-    pub async fn read(&self, kind: TableKind, file: &LiveFile, part: Part<'_>) -> Result<(SchemaRef, Batches)> {
-        let place = self.table.location(kind).join(&file.path).map_err(|error| JobError::usage(error.to_string()))?;
+    pub async fn read(
+        &self,
+        kind: TableKind,
+        file: &LiveFile,
+        part: Part<'_>,
+    ) -> Result<(SchemaRef, Batches)> {
+        let place =
+            self.table.location(kind).join(&file.path).map_err(|error| JobError::usage(error.to_string()))?;
         let failed = |error: parquet::errors::ParquetError| {
             JobError::data(format!("the file `{}` of the {kind} table cannot be read: {error}", file.path))
         };
         let reader = ParquetObject::new(Arc::clone(&self.store), place.path().clone(), file.bytes);
-        let mut builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(failed)?.with_batch_size(BATCH_ROWS);
+        let mut builder =
+            ParquetRecordBatchStreamBuilder::new(reader).await.map_err(failed)?.with_batch_size(BATCH_ROWS);
         if let Some(columns) = part.columns {
             let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
             builder = builder.with_projection(mask);

@@ -119,7 +119,8 @@ impl Accounts {
         if let Some(account) = self.batches.get(&file.batch) {
             return Ok(account.rules.clone());
         }
-        let damaged = |detail: String| JobError::data(format!("the log's account of batch `{}`: {detail}", file.batch));
+        let damaged =
+            |detail: String| JobError::data(format!("the log's account of batch `{}`: {detail}", file.batch));
         let batch = reader.table.state().batch(&file.batch).ok_or_else(|| damaged("missing".to_owned()))?;
         let details: RunDetails =
             serde_json::from_value(batch.details.clone()).map_err(|error| damaged(error.to_string()))?;
@@ -130,7 +131,8 @@ impl Accounts {
         }
         let rounding = details.rounding.parse().map_err(|error| damaged(format!("{error}")))?;
         let rules = Rules { targets: details.targets, rounding, snapshots };
-        let account = BatchAccount { rules: rules.clone(), report: details.report, converted: 0, quarantined: 0 };
+        let account =
+            BatchAccount { rules: rules.clone(), report: details.report, converted: 0, quarantined: 0 };
         self.batches.insert(file.batch.clone(), account);
         Ok(rules)
     }
@@ -191,12 +193,14 @@ impl FileCheck {
     async fn read(&mut self, reader: &TableReader, file: &LiveFile, report: &mut VerifyReport) -> Result<()> {
         let (_, mut batches) = reader.read(TableKind::Main, file, Part::default()).await?;
         while let Some(batch) = TableReader::next(&mut batches, file).await? {
-            let columns = RowColumns::of(&batch, &self.rules.targets)
-                .map_err(|missing| JobError::data(format!("the file `{}` has no usable column `{missing}`", file.path)))?;
+            let columns = RowColumns::of(&batch, &self.rules.targets).map_err(|missing| {
+                JobError::data(format!("the file `{}` has no usable column `{missing}`", file.path))
+            })?;
             self.add_totals(&columns);
             self.reperform(&columns, file, report);
             let hash = ContentHash::of(&batch);
-            self.hash.merge(hash.map_err(|error| JobError::data(format!("the file `{}`: {error}", file.path)))?);
+            self.hash
+                .merge(hash.map_err(|error| JobError::data(format!("the file `{}`: {error}", file.path)))?);
             self.rows += batch.num_rows() as u64;
         }
         Ok(())
@@ -249,7 +253,8 @@ impl FileCheck {
             let expected = if columns.source_currency.value(row) == target.code {
                 round_amount(amount, scale, target.minor_units, self.rules.rounding)
             } else {
-                self.conversion(source_rate, cells.rate.value(row), scale, target.minor_units)?.convert(amount)
+                self.conversion(source_rate, cells.rate.value(row), scale, target.minor_units)?
+                    .convert(amount)
             };
             let found = cells.amount.value(row);
             if expected != Some(found) {
@@ -275,7 +280,9 @@ impl FileCheck {
             return Err("a rate is not positive".to_owned());
         };
         let rounding = self.rules.rounding;
-        let made = || Conversion::new(source_rate.normalized(), target_rate.normalized(), scale, minor_units, rounding);
+        let made = || {
+            Conversion::new(source_rate.normalized(), target_rate.normalized(), scale, minor_units, rounding)
+        };
         Ok(*self.conversions.entry((source, target, scale, minor_units)).or_insert_with(made))
     }
 
@@ -284,11 +291,15 @@ impl FileCheck {
             report.problem(format!("`{}` has {} rows, the log says {}", file.path, self.rows, file.rows));
         }
         if self.hash.to_string() != file.content_hash {
-            report.problem(format!("`{}` has the content hash {}, the log says {}", file.path, self.hash, file.content_hash));
+            report.problem(format!(
+                "`{}` has the content hash {}, the log says {}",
+                file.path, self.hash, file.content_hash
+            ));
         }
-        for (name, found, expected) in
-            [("source totals", &self.source_totals, &file.source_totals), ("totals", &self.totals, &file.totals)]
-        {
+        for (name, found, expected) in [
+            ("source totals", &self.source_totals, &file.source_totals),
+            ("totals", &self.totals, &file.totals),
+        ] {
             if !same_sums(found, expected) {
                 report.problem(format!("`{}` has other {name} than the log says", file.path));
             }
@@ -324,14 +335,16 @@ struct TargetCells<'a> {
 impl<'a> RowColumns<'a> {
     fn of(batch: &'a RecordBatch, targets: &[TargetCurrency]) -> std::result::Result<Self, String> {
         let decimal = |name: String| {
-            let column = batch.column_by_name(&name).and_then(|column| column.as_primitive_opt::<Decimal128Type>());
+            let column =
+                batch.column_by_name(&name).and_then(|column| column.as_primitive_opt::<Decimal128Type>());
             column.ok_or(name)
         };
         let text = |name: &str| {
             let column = batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
             column.ok_or_else(|| name.to_owned())
         };
-        let days = batch.column_by_name("rate_date").and_then(|column| column.as_primitive_opt::<Date32Type>());
+        let days =
+            batch.column_by_name("rate_date").and_then(|column| column.as_primitive_opt::<Date32Type>());
         let cells = |(index, target): (usize, &TargetCurrency)| {
             Ok(TargetCells {
                 amount: decimal(target.column("amount"))?,
@@ -360,7 +373,8 @@ async fn quarantine_rows(reader: &TableReader, file: &LiveFile, report: &mut Ver
     while let Some(batch) = TableReader::next(&mut batches, file).await? {
         rows += batch.num_rows() as u64;
         let content: Vec<usize> = (0..batch.num_columns().saturating_sub(1)).collect();
-        let of_batch = batch.project(&content).map_err(Into::into).and_then(|content| ContentHash::of(&content));
+        let of_batch =
+            batch.project(&content).map_err(Into::into).and_then(|content| ContentHash::of(&content));
         hash.merge(of_batch.map_err(|error| JobError::data(format!("the file `{}`: {error}", file.path)))?);
     }
     if rows != file.rows || hash.to_string() != file.content_hash {

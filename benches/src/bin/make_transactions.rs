@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use arrow::array::{Decimal128Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder};
+use arrow::array::{
+    Decimal128Builder, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use cambist_udfs::decimal::Decimal;
 use parquet::arrow::ArrowWriter;
@@ -24,8 +26,8 @@ const FIRST_SECOND: i64 = 1_704_067_200;
 const SECONDS_PER_YEAR: u64 = 366 * 86_400;
 
 const CURRENCIES: [&str; 24] = [
-    "EUR", "USD", "GBP", "JPY", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "AUD", "CAD", "CNY",
-    "HKD", "IDR", "INR", "KRW", "MXN", "SGD", "THB", "ZAR",
+    "EUR", "USD", "GBP", "JPY", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "AUD", "CAD",
+    "CNY", "HKD", "IDR", "INR", "KRW", "MXN", "SGD", "THB", "ZAR",
 ];
 
 /// SplitMix64: enough disorder for a benchmark, and the same everywhere.
@@ -106,11 +108,13 @@ fn write_parquet(path: &Path, transactions: impl Iterator<Item = Transaction>) -
         Field::new("currency", DataType::Utf8, false),
         Field::new("event_time", time.clone(), false),
     ]));
-    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
+    let properties =
+        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
     let mut writer = ArrowWriter::try_new(File::create(path)?, Arc::clone(&schema), Some(properties))?;
     let mut transactions = transactions.peekable();
     while transactions.peek().is_some() {
-        let (mut ids, mut customers, mut currencies) = (Int64Builder::new(), StringBuilder::new(), StringBuilder::new());
+        let (mut ids, mut customers, mut currencies) =
+            (Int64Builder::new(), StringBuilder::new(), StringBuilder::new());
         let mut amounts = Decimal128Builder::new().with_data_type(DataType::Decimal128(18, 2));
         let mut times = TimestampMicrosecondBuilder::new().with_data_type(time.clone());
         for row in transactions.by_ref().take(BATCH_ROWS) {

@@ -40,9 +40,11 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     if std::fs::read(&path).is_ok_and(|found| found == bytes) {
         return Ok(());
     }
-    let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, bytes));
+    let written =
+        path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, bytes));
     written.map_err(|error| {
-        JobError::new(ErrorKind::Usage, format!("the demo cannot write `{}`", path.display())).caused_by(error)
+        JobError::new(ErrorKind::Usage, format!("the demo cannot write `{}`", path.display()))
+            .caused_by(error)
     })
 }
 

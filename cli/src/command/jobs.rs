@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use cambist_jobs::error::{JobError, Result};
-use cambist_jobs::registry::{function_reference_page, functions as list_functions, job, jobs, reference_page};
+use cambist_jobs::registry::{
+    function_reference_page, functions as list_functions, job, jobs, reference_page,
+};
 
 use crate::arguments::{FunctionsArguments, JobsArguments};
 use crate::output;
@@ -17,7 +19,8 @@ pub(super) fn run(arguments: &JobsArguments) -> Result<ExitCode> {
         None => jobs(),
         Some(name) => {
             let names: Vec<&str> = jobs().iter().map(|job| job.name).collect();
-            let unknown = || JobError::usage(format!("no job `{name}`, expected one of {}", names.join(", ")));
+            let unknown =
+                || JobError::usage(format!("no job `{name}`, expected one of {}", names.join(", ")));
             vec![job(name).ok_or_else(unknown)?]
         }
     };
@@ -29,7 +32,10 @@ pub(super) fn run(arguments: &JobsArguments) -> Result<ExitCode> {
         output::line(&format!("{:<12}{}", job.name, job.summary))?;
         if arguments.name.is_some() {
             for option in job.options {
-                output::line(&format!("\n  {}  ({}; default: {})\n      {}", option.key, option.kind, option.default, option.doc))?;
+                output::line(&format!(
+                    "\n  {}  ({}; default: {})\n      {}",
+                    option.key, option.kind, option.default, option.doc
+                ))?;
             }
         }
     }

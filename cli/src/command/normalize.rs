@@ -144,10 +144,16 @@ pub(super) fn summary(report: &RunReport) -> String {
         report.files, report.partitions, report.bytes, report.seconds, report.commit, report.batch
     ));
     for refused in report.snapshots_refused.iter().take(10) {
-        text.push_str(&format!("\n  snapshot not used: {}: {}: {}", refused.file, refused.reason, refused.detail));
+        text.push_str(&format!(
+            "\n  snapshot not used: {}: {}: {}",
+            refused.file, refused.reason, refused.detail
+        ));
     }
     for damaged in &report.damaged_files {
-        text.push_str(&format!("\n  damaged file, its whole records were used: {}: {}", damaged.file, damaged.detail));
+        text.push_str(&format!(
+            "\n  damaged file, its whole records were used: {}: {}",
+            damaged.file, damaged.detail
+        ));
     }
     if report.superseded_files > 0 && report.status == RunStatus::Committed {
         text.push_str(&format!(

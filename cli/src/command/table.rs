@@ -39,7 +39,10 @@ pub(super) async fn run(command: TableCommand) -> Result<ExitCode> {
                     output::json(&file)?;
                 } else {
                     let place = file.location.as_deref().unwrap_or("collected");
-                    output::line(&format!("{:<10}  {:>10} rows  {:>12} bytes  {place}", file.table, file.rows, file.bytes))?;
+                    output::line(&format!(
+                        "{:<10}  {:>10} rows  {:>12} bytes  {place}",
+                        file.table, file.rows, file.bytes
+                    ))?;
                 }
             }
         }
@@ -66,7 +69,8 @@ pub(super) async fn run(command: TableCommand) -> Result<ExitCode> {
 
 /// Reads an age such as `30d`, `12h`, `90m` or `0s`.
 fn age(text: &str) -> Result<Duration> {
-    let refused = || JobError::usage(format!("--older-than is `{text}`, expected an age such as `30d`, `12h` or `0s`"));
+    let refused =
+        || JobError::usage(format!("--older-than is `{text}`, expected an age such as `30d`, `12h` or `0s`"));
     let span: jiff::Span = text.parse().map_err(|_| refused())?;
     let span = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| refused())?;
     Duration::try_from(span).map_err(|_| refused())

@@ -14,7 +14,12 @@ pub(super) async fn run(arguments: &VerifyArguments) -> Result<ExitCode> {
     if !arguments.json {
         output::note(&format!(
             "{}: {} rows in {} files, {} computed again, {} quarantined, {} problems",
-            report.status, report.rows, report.files, report.rows_reperformed, report.quarantined, report.problem_count
+            report.status,
+            report.rows,
+            report.files,
+            report.rows_reperformed,
+            report.quarantined,
+            report.problem_count
         ));
         report.problems.iter().for_each(|problem| output::note(&format!("  {problem}")));
     }

@@ -9,7 +9,8 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, PrimitiveArray, RecordBatch, StringArray,
 };
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type,
+    TimestampMicrosecondType,
 };
 use datafusion::common::{Result, internal_err};
 use serde::{Deserialize, Serialize};
@@ -69,7 +70,8 @@ impl Serialize for ContentHash {
 impl<'de> Deserialize<'de> for ContentHash {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a hash of 32 hex digits")))
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a hash of 32 hex digits")))
     }
 }
 
@@ -89,11 +91,17 @@ fn fold_cell((a, b): &mut (u64, u64), cell: u64) {
 fn fold(lanes: &mut [(u64, u64)], column: &ArrayRef) -> Result<()> {
     match column.data_type() {
         DataType::Decimal128(_, _) => {
-            fold_primitive::<Decimal128Type>(lanes, column, |value| mix(value as u64 ^ GOLDEN, LANE_A) ^ (value >> 64) as u64);
+            fold_primitive::<Decimal128Type>(lanes, column, |value| {
+                mix(value as u64 ^ GOLDEN, LANE_A) ^ (value >> 64) as u64
+            });
         }
         DataType::Int64 => fold_primitive::<Int64Type>(lanes, column, |value| value.cast_unsigned()),
-        DataType::Int32 => fold_primitive::<Int32Type>(lanes, column, |value| i64::from(value).cast_unsigned()),
-        DataType::Date32 => fold_primitive::<Date32Type>(lanes, column, |value| i64::from(value).cast_unsigned()),
+        DataType::Int32 => {
+            fold_primitive::<Int32Type>(lanes, column, |value| i64::from(value).cast_unsigned())
+        }
+        DataType::Date32 => {
+            fold_primitive::<Date32Type>(lanes, column, |value| i64::from(value).cast_unsigned())
+        }
         DataType::Float32 => fold_primitive::<Float32Type>(lanes, column, |value| u64::from(value.to_bits())),
         DataType::Float64 => fold_primitive::<Float64Type>(lanes, column, f64::to_bits),
         DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, _) => {
@@ -116,7 +124,8 @@ fn fold(lanes: &mut [(u64, u64)], column: &ArrayRef) -> Result<()> {
                 return internal_err!("a dictionary with keys of another type than Int32");
             };
             let texts: &StringArray = coded.values().as_string();
-            let hashes: Vec<u64> = (0..texts.len()).map(|code| hash_bytes(texts.value(code).as_bytes())).collect();
+            let hashes: Vec<u64> =
+                (0..texts.len()).map(|code| hash_bytes(texts.value(code).as_bytes())).collect();
             let keys = coded.keys();
             fold_rows(lanes, |row| keys.is_valid(row).then(|| hashes[keys.value(row) as usize]));
         }
@@ -156,7 +165,7 @@ fn hash_bytes(bytes: &[u8]) -> u64 {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{Array, DictionaryArray, Int64Array, StringArray};
+    use arrow::array::{DictionaryArray, Int64Array, StringArray};
 
     use super::*;
 
@@ -190,7 +199,8 @@ mod tests {
         let plain = batch(&[1, 2], &[Some("a"), None]);
         let coded: DictionaryArray<Int32Type> = [Some("a"), None].into_iter().collect();
         let columns: Vec<ArrayRef> = vec![Arc::clone(plain.column(0)), Arc::new(coded)];
-        let coded = RecordBatch::try_from_iter([("id", columns[0].clone()), ("name", columns[1].clone())]).unwrap();
+        let coded =
+            RecordBatch::try_from_iter([("id", columns[0].clone()), ("name", columns[1].clone())]).unwrap();
         assert_eq!(ContentHash::of(&plain).unwrap(), ContentHash::of(&coded).unwrap());
     }
 }

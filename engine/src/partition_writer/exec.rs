@@ -87,7 +87,8 @@ impl ExecutionPlan for PartitionWriter {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (ledger, diverted) = TaskLedger::open();
         let context = Arc::new(with_ledger(&context, &ledger));
-        let files = TableFiles::new(Arc::clone(&self.spec), self.staging.clone(), partition, &self.input.schema())?;
+        let files =
+            TableFiles::new(Arc::clone(&self.spec), self.staging.clone(), partition, &self.input.schema())?;
         let quarantine = write_quarantine(diverted, Arc::clone(&self.spec), self.staging.clone(), partition);
         let input = self.input.execute(partition, context)?;
         let task = async move {
@@ -95,7 +96,8 @@ impl ExecutionPlan for PartitionWriter {
             let files = write_rows(input, files).await;
             ledger.close();
             // Where both failed, the quarantine's own error is the cause: the rows stop when it does.
-            let quarantined = quarantine.join().await.map_err(|error| DataFusionError::External(Box::new(error)))??;
+            let quarantined =
+                quarantine.join().await.map_err(|error| DataFusionError::External(Box::new(error)))??;
             manifest(partition, files?, quarantined, &ledger)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema(), stream::once(task))))

@@ -51,10 +51,8 @@ pub(super) fn schema() -> SchemaRef {
 impl TaskManifest {
     pub(super) fn to_batch(&self) -> Result<RecordBatch> {
         let json = serde_json::to_string(self).map_err(|error| DataFusionError::External(Box::new(error)))?;
-        let columns: Vec<arrow::array::ArrayRef> = vec![
-            Arc::new(UInt32Array::from(vec![self.task])),
-            Arc::new(StringArray::from(vec![json])),
-        ];
+        let columns: Vec<arrow::array::ArrayRef> =
+            vec![Arc::new(UInt32Array::from(vec![self.task])), Arc::new(StringArray::from(vec![json]))];
         Ok(RecordBatch::try_new(schema(), columns)?)
     }
 }
@@ -71,7 +69,8 @@ pub fn read_manifests(batches: &[RecordBatch], tasks: usize) -> Result<Vec<TaskM
         let numbers = batch.column(0).as_primitive::<UInt32Type>().values();
         let texts = batch.column(1).as_string::<i32>();
         for (number, text) in numbers.iter().zip(texts.iter().flatten()) {
-            let manifest = serde_json::from_str(text).map_err(|error| DataFusionError::External(Box::new(error)))?;
+            let manifest =
+                serde_json::from_str(text).map_err(|error| DataFusionError::External(Box::new(error)))?;
             match manifests.get_mut(*number as usize) {
                 Some(slot) => slot.get_or_insert(manifest),
                 None => return exec_err!("manifest of task {number}, expected {tasks} tasks"),

@@ -64,7 +64,9 @@ impl Amounts {
         Ok(match column.data_type() {
             DataType::Null => Self::Missing,
             DataType::Utf8 => Self::Text(column.as_string().clone()),
-            DataType::LargeUtf8 | DataType::Utf8View => Self::Text(cast(column, &DataType::Utf8)?.as_string().clone()),
+            DataType::LargeUtf8 | DataType::Utf8View => {
+                Self::Text(cast(column, &DataType::Utf8)?.as_string().clone())
+            }
             DataType::UInt64 => {
                 let wide = cast(column, &DataType::Decimal128(20, 0))?;
                 Self::Decimal(wide.as_primitive::<Decimal128Type>().clone(), 0)

@@ -40,7 +40,9 @@ pub fn check_time_format(format: &str) -> Result<EventTimeKind> {
     let parts = match read {
         Ok(parts) => parts,
         Err(error) => {
-            return plan_err!("time format `{format}` is not understood: {error}; expected for example `%Y-%m-%d %H:%M:%S`");
+            return plan_err!(
+                "time format `{format}` is not understood: {error}; expected for example `%Y-%m-%d %H:%M:%S`"
+            );
         }
     };
     let is_instant = parts.offset().is_some() || parts.iana_time_zone().is_some();
@@ -94,7 +96,8 @@ impl EventTimeReader {
                 self.instant(micros(values.value(row), *unit)?)
             }
             EventTimes::Local(values, unit) if values.is_valid(row) => {
-                let local = Timestamp::from_microsecond(micros(values.value(row), *unit)?).map_err(|_| out_of_range())?;
+                let local = Timestamp::from_microsecond(micros(values.value(row), *unit)?)
+                    .map_err(|_| out_of_range())?;
                 self.local(TimeZone::UTC.to_datetime(local))
             }
             _ => Err(Refused::new(RowReason::EventTimeMissing, "the event time is missing".to_owned())),
@@ -116,10 +119,9 @@ impl EventTimeReader {
             None => self.iso(trimmed),
         };
         let time = read.map_err(|problem| match problem {
-            Problem::Form(detail) => Refused::new(
-                RowReason::EventTimeInvalid,
-                format!("event time `{}`: {detail}", shown(text)),
-            ),
+            Problem::Form(detail) => {
+                Refused::new(RowReason::EventTimeInvalid, format!("event time `{}`: {detail}", shown(text)))
+            }
             Problem::Refused(refused) => refused,
         })?;
         match &mut self.last {
@@ -206,7 +208,10 @@ impl From<Refused> for Problem {
 }
 
 fn out_of_range() -> Refused {
-    Refused::new(RowReason::EventTimeInvalid, "the event time lies outside the years -9999 to 9999".to_owned())
+    Refused::new(
+        RowReason::EventTimeInvalid,
+        "the event time lies outside the years -9999 to 9999".to_owned(),
+    )
 }
 
 fn days(date: Date) -> i32 {
@@ -252,7 +257,9 @@ impl EventTimes {
                 Self::Text(cast(column, &DataType::Utf8)?.as_string().clone())
             }
             DataType::Date32 => Self::Date(column.as_primitive::<Date32Type>().clone()),
-            DataType::Date64 => Self::Date(cast(column, &DataType::Date32)?.as_primitive::<Date32Type>().clone()),
+            DataType::Date64 => {
+                Self::Date(cast(column, &DataType::Date32)?.as_primitive::<Date32Type>().clone())
+            }
             DataType::Timestamp(unit, zone) => {
                 let values = cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone();
                 match zone {
@@ -293,22 +300,37 @@ mod tests {
     #[test]
     fn a_local_time_is_read_in_the_source_zone() {
         // London is on summer time, UTC+1, on 1 May.
-        assert_eq!(read(Some("Europe/London"), "UTC", None, "2024-05-01 00:30:00"), "2024-04-30 2024-04-30T23:30:00Z");
+        assert_eq!(
+            read(Some("Europe/London"), "UTC", None, "2024-05-01 00:30:00"),
+            "2024-04-30 2024-04-30T23:30:00Z"
+        );
     }
 
     /// Clocks in London went from 01:00 to 02:00 on 31 March 2024 and from 02:00 to 01:00 on 27 October.
     #[test]
     fn skipped_and_repeated_local_times_are_the_earlier_instant() {
         // 01:30 was skipped: by the offset after the change it is 00:30Z, by the one before 01:30Z.
-        assert_eq!(read(Some("Europe/London"), "UTC", None, "2024-03-31T01:30:00"), "2024-03-31 2024-03-31T00:30:00Z");
+        assert_eq!(
+            read(Some("Europe/London"), "UTC", None, "2024-03-31T01:30:00"),
+            "2024-03-31 2024-03-31T00:30:00Z"
+        );
         // 01:30 came twice: first in summer time, 00:30Z, then at 01:30Z.
-        assert_eq!(read(Some("Europe/London"), "UTC", None, "2024-10-27T01:30:00"), "2024-10-27 2024-10-27T00:30:00Z");
+        assert_eq!(
+            read(Some("Europe/London"), "UTC", None, "2024-10-27T01:30:00"),
+            "2024-10-27 2024-10-27T00:30:00Z"
+        );
     }
 
     #[test]
     fn a_date_is_not_moved() {
-        assert_eq!(read(Some("America/New_York"), "Asia/Tokyo", None, "2024-05-01"), "2024-05-01 2024-05-01T04:00:00Z");
-        assert_eq!(read(Some("UTC"), "Asia/Tokyo", Some("%d.%m.%Y"), "01.05.2024"), "2024-05-01 2024-05-01T00:00:00Z");
+        assert_eq!(
+            read(Some("America/New_York"), "Asia/Tokyo", None, "2024-05-01"),
+            "2024-05-01 2024-05-01T04:00:00Z"
+        );
+        assert_eq!(
+            read(Some("UTC"), "Asia/Tokyo", Some("%d.%m.%Y"), "01.05.2024"),
+            "2024-05-01 2024-05-01T00:00:00Z"
+        );
     }
 
     #[test]

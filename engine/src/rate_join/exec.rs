@@ -79,7 +79,13 @@ impl RateJoin {
 impl DisplayAs for RateJoin {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let targets: Vec<&str> = self.spec.targets.iter().map(|target| target.code.as_str()).collect();
-        write!(f, "RateJoin: to=[{}], rounding={}, {}", targets.join(", "), self.spec.rounding, self.spec.book)
+        write!(
+            f,
+            "RateJoin: to=[{}], rounding={}, {}",
+            targets.join(", "),
+            self.spec.rounding,
+            self.spec.book
+        )
     }
 }
 
@@ -153,7 +159,11 @@ impl Joiner {
         Ok(Self {
             ledger: TaskLedger::of(context)?,
             source_scale: source_amount_scale(input.field(input_columns.amount).data_type())?,
-            times: EventTimeReader::new(spec.time_format.clone(), spec.time_zone.as_deref(), &spec.rate_zone)?,
+            times: EventTimeReader::new(
+                spec.time_format.clone(),
+                spec.time_zone.as_deref(),
+                &spec.rate_zone,
+            )?,
             repeats: Repeats::default(),
             dictionaries: Dictionaries::of(&book),
             quotes: Quotes::new(book, &spec.targets, spec.rounding)?,
@@ -169,7 +179,8 @@ impl Joiner {
         let sorted = self.sort(batch)?;
         self.count(batch.num_rows(), repeated, &sorted);
         if !sorted.rejections.is_empty() {
-            let reasons: Vec<RowReason> = sorted.rejections.iter().map(|rejection| rejection.reason).collect();
+            let reasons: Vec<RowReason> =
+                sorted.rejections.iter().map(|rejection| rejection.reason).collect();
             self.ledger.quarantine(&reasons, divert(records, &sorted.rejections)?).await?;
         }
         let keep = kept_rows(batch.num_rows(), &sorted.rejections);
@@ -178,7 +189,8 @@ impl Joiner {
             let column = keep_rows(batch.column(index), keep.as_ref())?;
             columns.push(to_output(&column, self.schema.field(place).data_type())?);
         }
-        let (converted, event_day) = sorted.columns.finish(&self.spec.targets, self.source_scale, &self.dictionaries)?;
+        let (converted, event_day) =
+            sorted.columns.finish(&self.spec.targets, self.source_scale, &self.dictionaries)?;
         columns.extend(converted);
         if self.spec.lineage {
             columns.extend(lineage(records, keep.as_ref())?);
@@ -202,7 +214,8 @@ impl Joiner {
         let mut targets = Vec::with_capacity(self.spec.targets.len());
         for row in 0..rows {
             if let Err(refused) = self.row(row, &amounts, currencies, &times, &mut targets, &mut sorted) {
-                let row = u32::try_from(row).map_err(|_| internal_datafusion_err!("a batch of more than 2^32 rows"))?;
+                let row = u32::try_from(row)
+                    .map_err(|_| internal_datafusion_err!("a batch of more than 2^32 rows"))?;
                 sorted.rejections.push(Rejection { row, reason: refused.reason, detail: refused.detail });
             }
         }
@@ -222,7 +235,8 @@ impl Joiner {
     ) -> std::result::Result<(), Refused> {
         let amount = amounts.at(row)?;
         let text = if currencies.is_valid(row) { currencies.value(row) } else { "" };
-        let parsed = self.quotes.book.currencies().parse(text.as_bytes()).map_err(|reason| unknown(reason, text))?;
+        let parsed =
+            self.quotes.book.currencies().parse(text.as_bytes()).map_err(|reason| unknown(reason, text))?;
         let amount = if parsed.hundredths { amount.hundredth()? } else { amount };
         let source_amount = amount.at_scale(self.source_scale)?;
         let source = parsed.currency;

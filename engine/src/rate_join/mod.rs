@@ -14,4 +14,6 @@ mod spec;
 
 pub use event_time::{EventTimeKind, check_time_format};
 pub use exec::RateJoin;
-pub use spec::{EVENT_DATE_COLUMN, KeptColumn, RateJoinSpec, TargetCurrency, output_schema, source_amount_scale};
+pub use spec::{
+    EVENT_DATE_COLUMN, KeptColumn, RateJoinSpec, TargetCurrency, output_schema, source_amount_scale,
+};

@@ -70,7 +70,11 @@ pub(super) struct Quotes {
 }
 
 impl Quotes {
-    pub(super) fn new(book: Arc<RateBook>, targets: &[TargetCurrency], rounding: RoundingMode) -> Result<Self> {
+    pub(super) fn new(
+        book: Arc<RateBook>,
+        targets: &[TargetCurrency],
+        rounding: RoundingMode,
+    ) -> Result<Self> {
         let mut found = Vec::new();
         for target in targets {
             match book.currencies().parse(target.code.as_bytes()) {
@@ -133,15 +137,25 @@ impl Quotes {
             return Err(withdrawn(book, wanted.currency));
         }
         let Some(pair) = &mut quotes.pairs[target] else {
-            let amount = round_amount(amount.mantissa, amount.scale, wanted.minor_units, rounding).ok_or_else(overflow)?;
+            let amount = round_amount(amount.mantissa, amount.scale, wanted.minor_units, rounding)
+                .ok_or_else(overflow)?;
             return Ok(Converted::Same { amount });
         };
         let found = match mode {
             AsOfMode::Date => pair.index.at_date(day),
-            AsOfMode::Instant => pair.index.at_instant(cambist_udfs::rate::InstantMicros(event.instant_micros), day),
+            AsOfMode::Instant => {
+                pair.index.at_instant(cambist_udfs::rate::InstantMicros(event.instant_micros), day)
+            }
         };
         let found = found.map_err(|reason| no_rate(book, reason, quotes.source, wanted.currency, day))?;
-        let quote = pair.quote(book, found, (quotes.source, wanted.currency), amount.scale, wanted.minor_units, rounding);
+        let quote = pair.quote(
+            book,
+            found,
+            (quotes.source, wanted.currency),
+            amount.scale,
+            wanted.minor_units,
+            rounding,
+        );
         let converted = quote.conversion.convert(amount.mantissa).ok_or_else(overflow)?;
         Ok(Converted::ByRate { amount: converted, quote, age_days: found.age_days })
     }
@@ -210,7 +224,9 @@ fn no_rate(book: &RateBook, reason: RowReason, source: Currency, target: Currenc
             None => format!("no snapshot for the event of {day}"),
         },
         RowReason::RateMissingSource => format!("no snapshot up to {day} has a rate for `{source}`"),
-        RowReason::RateMissingTarget => format!("no snapshot up to {day} has rates for both `{source}` and `{target}`"),
+        RowReason::RateMissingTarget => {
+            format!("no snapshot up to {day} has rates for both `{source}` and `{target}`")
+        }
         _ => format!("the newest snapshot with `{source}` and `{target}` is too old for the event of {day}"),
     };
     Refused::new(reason, detail)

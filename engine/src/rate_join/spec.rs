@@ -111,13 +111,17 @@ pub fn output_schema(spec: &RateJoinSpec, input: &Schema) -> Result<SchemaRef> {
     input.field_with_name(&spec.currency)?;
     input.field_with_name(&spec.event_time)?;
     input.field_with_name(RECORD_COLUMN)?;
-    fields.extend(spec.targets.iter().map(|target| {
-        Field::new(target.column("amount"), decimal(target.minor_units), true)
-    }));
+    fields.extend(
+        spec.targets
+            .iter()
+            .map(|target| Field::new(target.column("amount"), decimal(target.minor_units), true)),
+    );
     fields.push(Field::new("source_amount", decimal(scale), true));
     fields.push(Field::new("source_currency", dictionary(), true));
     fields.extend(provenance(""));
-    fields.extend(spec.targets.iter().map(|target| Field::new(target.column("rate"), decimal(MAX_SCALE), true)));
+    fields.extend(
+        spec.targets.iter().map(|target| Field::new(target.column("rate"), decimal(MAX_SCALE), true)),
+    );
     fields.push(Field::new("rate_age_days", DataType::Int32, true));
     for target in spec.targets.iter().skip(1) {
         fields.extend(provenance(&target.column("")));

@@ -139,7 +139,11 @@ impl Sample {
     }
 
     fn of(config: &RecordConfig) -> Self {
-        Self { files: config.sample_files.max(1), records: config.sample_records.max(1), bytes: SAMPLE_BYTES_MAX }
+        Self {
+            files: config.sample_files.max(1),
+            records: config.sample_records.max(1),
+            bytes: SAMPLE_BYTES_MAX,
+        }
     }
 }
 

@@ -133,7 +133,8 @@ impl TryFrom<NormalizeSpec> for NormalizeConfig {
         let date = spec.run.date.as_deref().map(parse_date).transpose()?;
         let batch = batch_name(spec.run.batch, date)?;
         let source = source(spec.source, spec.quality.allow_damaged.unwrap_or(false), date)?;
-        let mode: AsOfMode = choice("rates.mode", spec.rates.mode.as_deref().unwrap_or("date"), "date or instant")?;
+        let mode: AsOfMode =
+            choice("rates.mode", spec.rates.mode.as_deref().unwrap_or("date"), "date or instant")?;
         let max_age_days = match (spec.rates.max_age_days, mode) {
             (Some(days), _) => Some(in_range("rates.max_age_days", days, 0, MAX_AGE_DAYS_LIMIT)?),
             (None, AsOfMode::Date) => Some(DEFAULT_MAX_AGE_DAYS),
@@ -144,7 +145,9 @@ impl TryFrom<NormalizeSpec> for NormalizeConfig {
             return Err(out_of_range("quality.max_quarantine_ratio", &ratio.to_string(), "0 to 1"));
         }
         let parallelism = match spec.run.parallelism {
-            Some(tasks) => Some(in_range("run.parallelism", tasks.min(1 << 20).cast_signed(), 1, 1024)? as usize),
+            Some(tasks) => {
+                Some(in_range("run.parallelism", tasks.min(1 << 20).cast_signed(), 1, 1024)? as usize)
+            }
             None => None,
         };
         Ok(Self {
@@ -224,7 +227,9 @@ fn source(spec: SourceSpec, allow_damaged: bool, date: Option<jiff::civil::Date>
 
 fn small_table((name, spec): (String, SourceTableSpec)) -> Result<(String, SmallTableConfig)> {
     if name == "source" {
-        return Err(JobError::usage("a table of `source.tables` is named `source`, which is the transactions' own name"));
+        return Err(JobError::usage(
+            "a table of `source.tables` is named `source`, which is the transactions' own name",
+        ));
     }
     let mut records = RecordConfig::new(format(spec.format.as_deref(), &spec.url)?);
     encoding(&mut records, spec.encoding.as_deref())?;
@@ -242,11 +247,13 @@ fn paths(mut paths: Vec<String>, format: Format, roles: &RoleExpressions) -> Vec
         let is_path = |text: &&String| {
             text.contains('.')
                 && text.split('.').all(|part| {
-                    !part.is_empty() && part.chars().all(|letter| letter.is_alphanumeric() || "_-@$".contains(letter))
+                    !part.is_empty()
+                        && part.chars().all(|letter| letter.is_alphanumeric() || "_-@$".contains(letter))
                 })
                 && !text.starts_with(|first: char| first.is_ascii_digit())
         };
-        paths.extend([&roles.amount, &roles.currency, &roles.event_time].into_iter().filter(is_path).cloned());
+        paths
+            .extend([&roles.amount, &roles.currency, &roles.event_time].into_iter().filter(is_path).cloned());
     }
     paths.sort();
     paths.dedup();
@@ -301,7 +308,9 @@ fn byte(key: &str, text: Option<&str>, default: u8) -> Result<u8> {
 fn batch_name(batch: Option<String>, date: Option<jiff::civil::Date>) -> Result<String> {
     let name = match (batch, date) {
         (Some(_), Some(_)) => {
-            return Err(JobError::usage("both a batch and a date are given; the date is the batch's name: give one"));
+            return Err(JobError::usage(
+                "both a batch and a date are given; the date is the batch's name: give one",
+            ));
         }
         (Some(name), None) => name,
         (None, Some(date)) => date.to_string(),
@@ -322,7 +331,9 @@ fn fill_date(url: String, date: Option<jiff::civil::Date>) -> Result<String> {
         return Ok(url);
     }
     let Some(date) = date else {
-        return Err(JobError::usage(format!("source.url `{url}` asks for a date; give run.date (--date YYYY-MM-DD)")));
+        return Err(JobError::usage(format!(
+            "source.url `{url}` asks for a date; give run.date (--date YYYY-MM-DD)"
+        )));
     };
     let filled = url
         .replace("{date}", &date.to_string())
@@ -335,7 +346,10 @@ fn fill_date(url: String, date: Option<jiff::civil::Date>) -> Result<String> {
 fn partition_column(name: Option<String>) -> Result<String> {
     let name = name.unwrap_or_else(|| "dt".to_owned());
     let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
-    if name.is_empty() || !name.chars().all(is_plain) || name.starts_with(|first: char| !first.is_ascii_lowercase()) {
+    if name.is_empty()
+        || !name.chars().all(is_plain)
+        || name.starts_with(|first: char| !first.is_ascii_lowercase())
+    {
         return Err(JobError::usage(format!(
             "output.partition_by is `{name}`, expected a lower-case name such as `dt`; its value is the event date"
         )));
@@ -395,12 +409,15 @@ fn zone(key: &str, name: String) -> Result<String> {
 }
 
 fn parse_date(text: &str) -> Result<jiff::civil::Date> {
-    text.parse().map_err(|_| JobError::usage(format!("run.date is `{text}`, expected a date such as `2024-05-01`")))
+    text.parse()
+        .map_err(|_| JobError::usage(format!("run.date is `{text}`, expected a date such as `2024-05-01`")))
 }
 
 fn parse_instant(text: &str) -> Result<InstantMicros> {
     let instant: jiff::Timestamp = text.parse().map_err(|_| {
-        JobError::usage(format!("rates.known_as_of is `{text}`, expected an instant such as `2024-05-01T06:00:00Z`"))
+        JobError::usage(format!(
+            "rates.known_as_of is `{text}`, expected an instant such as `2024-05-01T06:00:00Z`"
+        ))
     })?;
     Ok(InstantMicros(instant.as_microsecond()))
 }
@@ -434,15 +451,22 @@ mod tests {
     fn the_instant_mode_has_no_age_limit_of_its_own() {
         let config = check("").unwrap();
         assert_eq!(config.mode(), AsOfMode::Date);
-        let spec = NormalizeSpec::from_toml(&WHOLE.replace("[rates]", "[rates]\nmode = \"instant\"")).unwrap();
+        let spec =
+            NormalizeSpec::from_toml(&WHOLE.replace("[rates]", "[rates]\nmode = \"instant\"")).unwrap();
         assert_eq!(NormalizeConfig::try_from(spec).unwrap().max_age_days, None);
     }
 
     #[test]
     fn options_out_of_range_say_what_is_allowed() {
-        assert_eq!(refused("[quality]\nmax_quarantine_ratio = 1.5\n"), "quality.max_quarantine_ratio is 1.5, expected 0 to 1");
+        assert_eq!(
+            refused("[quality]\nmax_quarantine_ratio = 1.5\n"),
+            "quality.max_quarantine_ratio is 1.5, expected 0 to 1"
+        );
         assert_eq!(refused("[run]\nparallelism = 0\n"), "run.parallelism is 0, expected 1 to 1024");
-        assert_eq!(refused("[run]\ndate = \"2024-02-30\"\n"), "run.date is `2024-02-30`, expected a date such as `2024-05-01`");
+        assert_eq!(
+            refused("[run]\ndate = \"2024-02-30\"\n"),
+            "run.date is `2024-02-30`, expected a date such as `2024-05-01`"
+        );
         assert!(refused("[run]\nbatch = \"a\"\ndate = \"2024-02-01\"\n").contains("give one"));
     }
 
@@ -459,7 +483,8 @@ mod tests {
 
     #[test]
     fn a_dotted_role_of_a_json_source_is_a_path() {
-        let spec = WHOLE.replace("in.csv\"", "in.ndjson\"\namount = \"amount.value\"\ncurrency = \"upper(ccy)\"");
+        let spec =
+            WHOLE.replace("in.csv\"", "in.ndjson\"\namount = \"amount.value\"\ncurrency = \"upper(ccy)\"");
         let config = NormalizeConfig::try_from(NormalizeSpec::from_toml(&spec).unwrap()).unwrap();
         assert_eq!(config.source.records.paths, ["amount.value"]);
     }

@@ -18,7 +18,8 @@ mod source_sql;
 
 pub use config::{NormalizeConfig, RoleExpressions, SourceConfig};
 pub use options::{
-    NormalizeSpec, OutputSpec, QualitySpec, RatesSpec, RunSpec, SourceSpec, SourceTableSpec, TargetSpec, describe,
+    NormalizeSpec, OutputSpec, QualitySpec, RatesSpec, RunSpec, SourceSpec, SourceTableSpec, TargetSpec,
+    describe,
 };
 pub use plan::{NormalizePlan, plan};
 pub use report::{RULES_VERSION, RunDetails, RunReport, RunStatus, SnapshotUse};

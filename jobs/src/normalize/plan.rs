@@ -85,7 +85,8 @@ pub async fn plan(
     check_event_time(config, &planned.plan.schema())?;
     let spec = Arc::new(rate_join_spec(config, &rates, targets.clone(), &planned.columns)?);
     let schema = table_schema(config, &spec, &planned.plan.schema())?;
-    let converted = RateJoin::try_new(planned.plan, spec).map_err(|error| planning(error, "the conversion"))?;
+    let converted =
+        RateJoin::try_new(planned.plan, spec).map_err(|error| planning(error, "the conversion"))?;
     Ok(NormalizePlan {
         session: context,
         converted: Arc::new(converted),
@@ -139,7 +140,9 @@ fn check_event_time(config: &NormalizeConfig, schema: &SchemaRef) -> Result<()> 
             !matches!(config.source.time_kind, Some(EventTimeKind::Date | EventTimeKind::Instant))
         }
         other => {
-            return Err(JobError::usage(format!("the event time is of type {other}, expected text, a date or a timestamp")));
+            return Err(JobError::usage(format!(
+                "the event time is of type {other}, expected text, a date or a timestamp"
+            )));
         }
     };
     if needs_zone && config.source.time_zone.is_none() {
@@ -181,7 +184,9 @@ fn table_schema(config: &NormalizeConfig, spec: &RateJoinSpec, input: &SchemaRef
     let output = output_schema(spec, input).map_err(|error| {
         let failed = planning(error, "the conversion cannot be planned");
         if is_text_format(config.source.records.format) {
-            failed.with_hint("types of text columns are declared in [source.types] (--types column=decimal(18,4))")
+            failed.with_hint(
+                "types of text columns are declared in [source.types] (--types column=decimal(18,4))",
+            )
         } else {
             failed
         }
@@ -201,7 +206,12 @@ fn table_schema(config: &NormalizeConfig, spec: &RateJoinSpec, input: &SchemaRef
 }
 
 /// Digests what pins a run: input files, the snapshots it may use, its options, the rules' version.
-fn input_digest(config: &NormalizeConfig, source: &Files, tables: &[(String, Files)], rates: &LoadedRates) -> String {
+fn input_digest(
+    config: &NormalizeConfig,
+    source: &Files,
+    tables: &[(String, Files)],
+    rates: &LoadedRates,
+) -> String {
     let objects = |files: &Files| {
         let of = |object: &object_store::ObjectMeta| {
             let version = object.e_tag.clone().unwrap_or_else(|| object.last_modified.to_rfc3339());

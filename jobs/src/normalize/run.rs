@@ -7,14 +7,13 @@ use std::time::Instant;
 use cambist_engine::exact_sum::{CurrencySums, ExactSum};
 use cambist_engine::location::Location;
 use cambist_engine::partition_writer::{
-    ContentHash, PartitionWriter, PartitionWriterSpec, TaskManifest, WriterLimits, WrittenFile, read_manifests,
+    ContentHash, PartitionWriter, PartitionWriterSpec, TaskManifest, WriterLimits, WrittenFile,
+    read_manifests,
 };
 use cambist_engine::quarantine::{self, RawEncoding};
 use cambist_engine::record::{Encoding, ScanProgress};
 use cambist_engine::store::Stores;
-use cambist_engine::table::{
-    CommitDraft, CommitOutcome, DataFile, Staging, Table, TableKind,
-};
+use cambist_engine::table::{CommitDraft, CommitOutcome, DataFile, Staging, Table, TableKind};
 use cambist_engine::task::TaskCounts;
 use cambist_udfs::rate::InstantMicros;
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
@@ -81,8 +80,9 @@ fn already_done(table: &Table, config: &NormalizeConfig, digest: &str) -> Result
     if batch.input_digest != digest {
         return Ok(None);
     }
-    let details: RunDetails = serde_json::from_value(batch.details.clone())
-        .map_err(|error| JobError::data(format!("the log's account of batch `{}` is not readable: {error}", config.batch)))?;
+    let details: RunDetails = serde_json::from_value(batch.details.clone()).map_err(|error| {
+        JobError::data(format!("the log's account of batch `{}` is not readable: {error}", config.batch))
+    })?;
     Ok(Some(RunReport { status: RunStatus::AlreadyDone, commit: batch.number, ..details.report }))
 }
 
@@ -133,8 +133,11 @@ async fn commit(
             report.seconds = seconds(started);
             Ok(report)
         }
-        CommitOutcome::AlreadyDone { .. } => already_done(table, config, &plan.input_digest)?
-            .ok_or_else(|| JobError::new(ErrorKind::Infrastructure, "a commit of equal inputs has vanished from the log")),
+        CommitOutcome::AlreadyDone { .. } => {
+            already_done(table, config, &plan.input_digest)?.ok_or_else(|| {
+                JobError::new(ErrorKind::Infrastructure, "a commit of equal inputs has vanished from the log")
+            })
+        }
     }
 }
 
@@ -184,15 +187,20 @@ fn check_balance(counts: &TaskCounts) -> Result<()> {
             }
         }
         if !out.equals(sum) {
-            return Err(out_of_balance(format!("{code} {sum} went into the conversion, but {code} {out} came out")));
+            return Err(out_of_balance(format!(
+                "{code} {sum} went into the conversion, but {code} {out} came out"
+            )));
         }
     }
     Ok(())
 }
 
 fn out_of_balance(detail: String) -> JobError {
-    JobError::new(ErrorKind::Infrastructure, format!("the run does not balance, nothing was committed: {detail}"))
-        .with_hint("this is a defect of Cambist: please report it with the job's spec")
+    JobError::new(
+        ErrorKind::Infrastructure,
+        format!("the run does not balance, nothing was committed: {detail}"),
+    )
+    .with_hint("this is a defect of Cambist: please report it with the job's spec")
 }
 
 fn check_quality(config: &NormalizeConfig, counts: &TaskCounts) -> Result<()> {
@@ -206,12 +214,18 @@ fn check_quality(config: &NormalizeConfig, counts: &TaskCounts) -> Result<()> {
                 counts.rows_from_sql
             ),
         )
-        .with_hint("a join matches several rows of a small table; make its key unique, or set quality.allow_fan_out"));
+        .with_hint(
+            "a join matches several rows of a small table; make its key unique, or set quality.allow_fan_out",
+        ));
     }
     let (quarantined, records) = (counts.quarantined(), counts.records_in);
     let limit = config.max_quarantine_ratio;
     // Counts and a ratio of them, not money.
-    #[expect(clippy::cast_precision_loss, clippy::float_arithmetic, reason = "a ratio of counts is compared, no amount")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::float_arithmetic,
+        reason = "a ratio of counts is compared, no amount"
+    )]
     let is_above = quarantined as f64 > limit * records as f64;
     if is_above {
         let reasons: Vec<String> =
@@ -237,9 +251,8 @@ fn partition_hashes(files: &[WrittenFile], kind: TableKind) -> BTreeMap<String, 
 }
 
 fn data_file(file: &WrittenFile) -> DataFile {
-    let texts = |sums: &CurrencySums| {
-        sums.iter().map(|(code, sum)| (code.clone(), sum.to_string())).collect()
-    };
+    let texts =
+        |sums: &CurrencySums| sums.iter().map(|(code, sum)| (code.clone(), sum.to_string())).collect();
     DataFile {
         file: file.staged.clone(),
         rows: file.rows,
@@ -251,7 +264,8 @@ fn data_file(file: &WrittenFile) -> DataFile {
 
 fn fill_files(report: &mut RunReport, files: &[WrittenFile]) {
     let main: Vec<&WrittenFile> = files.iter().filter(|file| file.staged.table == TableKind::Main).collect();
-    let partitions: std::collections::BTreeSet<&str> = main.iter().map(|file| file.partition.as_str()).collect();
+    let partitions: std::collections::BTreeSet<&str> =
+        main.iter().map(|file| file.partition.as_str()).collect();
     let mut hash = ContentHash::default();
     main.iter().for_each(|file| hash.merge(file.content_hash));
     report.partitions = partitions.len() as u64;
@@ -280,9 +294,9 @@ fn details(
         rate_date: snapshot.rate_date.to_string(),
         location: snapshot.location.clone(),
     });
-    let known_as_of = config.known_as_of.map_or(context.now, |known| {
-        jiff::Timestamp::from_microsecond(known.0).unwrap_or(context.now)
-    });
+    let known_as_of = config
+        .known_as_of
+        .map_or(context.now, |known| jiff::Timestamp::from_microsecond(known.0).unwrap_or(context.now));
     let details = RunDetails {
         report: report.clone(),
         targets: plan.targets.clone(),
@@ -291,13 +305,19 @@ fn details(
         rate_zone: config.rate_zone.clone(),
         max_age_days: config.max_age_days,
         known_as_of: known_as_of.to_string(),
-        iso_4217: [cambist_udfs::currency::EDITION, cambist_udfs::currency::HISTORIC_EDITION].map(str::to_owned),
+        iso_4217: [cambist_udfs::currency::EDITION, cambist_udfs::currency::HISTORIC_EDITION]
+            .map(str::to_owned),
         snapshots: snapshots.collect(),
     };
-    serde_json::to_value(details).map_err(|error| JobError::data(format!("the run's account is not writable: {error}")))
+    serde_json::to_value(details)
+        .map_err(|error| JobError::data(format!("the run's account is not writable: {error}")))
 }
 
-#[expect(clippy::cast_precision_loss, clippy::float_arithmetic, reason = "a duration for a person, no amount")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::float_arithmetic,
+    reason = "a duration for a person, no amount"
+)]
 fn seconds(started: Instant) -> f64 {
     started.elapsed().as_millis() as f64 / 1000.0
 }

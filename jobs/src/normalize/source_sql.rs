@@ -6,7 +6,8 @@ use std::sync::Arc;
 use cambist_engine::files::{self, Files};
 use cambist_engine::lineage::{SOURCE_TABLE, carry_records, check_single_stage};
 use cambist_engine::record::{
-    DETAIL_FIELD, FAULT_COLUMN, Format, RECORD_COLUMN, RecordConfig, RecordSource, ScanProgress, infer, plan_groups,
+    DETAIL_FIELD, FAULT_COLUMN, Format, RECORD_COLUMN, RecordConfig, RecordSource, ScanProgress, infer,
+    plan_groups,
 };
 use cambist_engine::source_table::SourceTable;
 use cambist_engine::store::Stores;
@@ -88,7 +89,8 @@ pub(super) async fn plan_source(
 async fn logical_plan(context: &SessionContext, sql: &str) -> Result<LogicalPlan> {
     let failed = |error| planning(error, "the source SQL cannot be planned");
     let plan = context.state().create_logical_plan(sql).await.map_err(failed)?;
-    let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    let read_only =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     read_only.verify_plan(&plan).map_err(failed)?;
     Ok(plan)
 }
@@ -167,7 +169,9 @@ async fn small_table(
     for batch in &batches {
         refuse_faults(batch, name)?;
     }
-    let failed = |error: datafusion::arrow::error::ArrowError| JobError::data(format!("source.tables.{name}: {error}"));
+    let failed = |error: datafusion::arrow::error::ArrowError| {
+        JobError::data(format!("source.tables.{name}: {error}"))
+    };
     let kept: Vec<RecordBatch> =
         batches.iter().map(|batch| batch.project(&all)).collect::<Result<_, _>>().map_err(failed)?;
     let whole = concat_batches(&declared, &kept).map_err(failed)?;

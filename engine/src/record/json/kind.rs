@@ -32,7 +32,11 @@ impl ValueKind {
             [b'-' | b'0'..=b'9', ..] if json.parse::<i64>().is_ok() => Self::Integer,
             [b'-' | b'0'..=b'9', ..] => {
                 let number = Decimal::from_bytes(json.as_bytes()).ok();
-                if number.and_then(|number| number.rescale(NUMBER_SCALE)).is_some() { Self::Number } else { Self::Other }
+                if number.and_then(|number| number.rescale(NUMBER_SCALE)).is_some() {
+                    Self::Number
+                } else {
+                    Self::Other
+                }
             }
             _ => Self::Other,
         }

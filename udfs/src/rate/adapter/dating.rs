@@ -57,9 +57,7 @@ impl DocumentTimes<'_> {
             ));
             return Ok((rate_date, None));
         }
-        intake.suspect_time(format!(
-            "the file is named for {rate_date} and stamped {far_date}"
-        ));
+        intake.suspect_time(format!("the file is named for {rate_date} and stamped {far_date}"));
         Ok((rate_date, stamp))
     }
 
@@ -68,12 +66,8 @@ impl DocumentTimes<'_> {
             Some(text) => format!("the timestamp `{}` is no time in seconds", excerpt(text)),
             None => "the document bears neither a date nor a timestamp".to_owned(),
         };
-        let expected =
-            "expected `date`, a file name such as `2011-12-01.json`, or `timestamp` in seconds";
-        Refusal::new(
-            SnapshotReason::SnapshotDateInvalid,
-            format!("{detail}; {expected}"),
-        )
+        let expected = "expected `date`, a file name such as `2011-12-01.json`, or `timestamp` in seconds";
+        Refusal::new(SnapshotReason::SnapshotDateInvalid, format!("{detail}; {expected}"))
     }
 }
 
@@ -83,17 +77,11 @@ impl DocumentTimes<'_> {
 /// A date that is not in the calendar, such as `2011-09-31`.
 pub(super) fn name_date(file_name: &str) -> Result<Option<RateDate>, Refusal> {
     let name = file_name.rsplit(['/', '\\']).next().unwrap_or(file_name);
-    let mut dates: Vec<&str> = name
-        .char_indices()
-        .filter_map(|(at, _)| date_at(name, at))
-        .collect();
+    let mut dates: Vec<&str> = name.char_indices().filter_map(|(at, _)| date_at(name, at)).collect();
     dates.dedup();
     let [text] = dates[..] else { return Ok(None) };
     let invalid = || {
-        let detail = format!(
-            "the file is named `{}`; there is no day `{text}`",
-            excerpt(name)
-        );
+        let detail = format!("the file is named `{}`; there is no day `{text}`", excerpt(name));
         Refusal::new(SnapshotReason::SnapshotDateInvalid, detail)
     };
     calendar_date(text).map(Some).ok_or_else(invalid)
@@ -132,11 +120,8 @@ pub(super) fn spelled_date(text: &str) -> Result<RateDate, Refusal> {
     if has_date_form(text) {
         return stated_date(text);
     }
-    let date =
-        jiff::fmt::strtime::parse("%d %B %Y", text).and_then(|broken_down| broken_down.to_date());
-    date.ok()
-        .and_then(days_since_epoch)
-        .ok_or_else(|| invalid_date(text))
+    let date = jiff::fmt::strtime::parse("%d %B %Y", text).and_then(|broken_down| broken_down.to_date());
+    date.ok().and_then(days_since_epoch).ok_or_else(|| invalid_date(text))
 }
 
 fn document_date(value: &str) -> Result<RateDate, Refusal> {
@@ -147,10 +132,8 @@ fn document_date(value: &str) -> Result<RateDate, Refusal> {
 }
 
 fn invalid_date(text: &str) -> Refusal {
-    let detail = format!(
-        "the document's date is `{}`; expected a day of the calendar as `2011-12-01`",
-        excerpt(text)
-    );
+    let detail =
+        format!("the document's date is `{}`; expected a day of the calendar as `2011-12-01`", excerpt(text));
     Refusal::new(SnapshotReason::SnapshotDateInvalid, detail)
 }
 
@@ -180,9 +163,7 @@ fn instant_of_seconds(value: &str) -> Option<InstantMicros> {
     }
     // The fraction is below one, so neither product leaves the range.
     let fraction = (seconds.mantissa() % unit) * MICROS_PER_SECOND / unit;
-    i64::try_from(whole * MICROS_PER_SECOND + fraction)
-        .ok()
-        .map(InstantMicros)
+    i64::try_from(whole * MICROS_PER_SECOND + fraction).ok().map(InstantMicros)
 }
 
 fn utc_date(instant: InstantMicros) -> RateDate {

@@ -24,27 +24,17 @@ pub(super) fn is_header(text: &str) -> bool {
 
 /// Reads a table, one snapshot per row.
 pub(super) fn read_table(intake: &mut Intake<'_>, text: &str) -> Result<(), Refusal> {
-    let mut reader = ReaderBuilder::new()
-        .trim(Trim::All)
-        .from_reader(text.as_bytes());
-    let header = reader
-        .headers()
-        .map_err(|error| unreadable(&error))?
-        .clone();
+    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(text.as_bytes());
+    let header = reader.headers().map_err(|error| unreadable(&error))?.clone();
     check_header(&header)?;
     let closed_by_comma = header.iter().next_back() == Some("");
     if !closed_by_comma && !text.ends_with('\n') {
-        return Err(Refusal::malformed(
-            "the last line does not end; the table may be cut short",
-        ));
+        return Err(Refusal::malformed("the last line does not end; the table may be cut short"));
     }
     let mut row = StringRecord::new();
     let mut row_count = 0_usize;
     let mut only_date = None;
-    while reader
-        .read_record(&mut row)
-        .map_err(|error| unreadable(&error))?
-    {
+    while reader.read_record(&mut row).map_err(|error| unreadable(&error))? {
         let list = read_row(intake, &header, &row)?;
         row_count += 1;
         only_date = (row_count == 1).then(|| list.rate_date());
@@ -55,10 +45,7 @@ pub(super) fn read_table(intake: &mut Intake<'_>, text: &str) -> Result<(), Refu
 }
 
 fn check_header(header: &StringRecord) -> Result<(), Refusal> {
-    let wrong = header
-        .iter()
-        .skip(1)
-        .find(|name| !name.is_empty() && CurrencyCode::parse(name).is_none());
+    let wrong = header.iter().skip(1).find(|name| !name.is_empty() && CurrencyCode::parse(name).is_none());
     match wrong {
         Some(name) => Err(Refusal::malformed(format!(
             "the column `{}` is headed by no currency code; expected `Date,USD,JPY,…`",
@@ -68,21 +55,15 @@ fn check_header(header: &StringRecord) -> Result<(), Refusal> {
     }
 }
 
-fn read_row(
-    intake: &mut Intake<'_>,
-    header: &StringRecord,
-    row: &StringRecord,
-) -> Result<RateList, Refusal> {
+fn read_row(intake: &mut Intake<'_>, header: &StringRecord, row: &StringRecord) -> Result<RateList, Refusal> {
     let rate_date = spelled_date(row.get(0).unwrap_or_default())?;
     let mut list = RateList::new(euro()?, rate_date);
     for (code, figure) in header.iter().zip(row.iter()).skip(1) {
         match (code, figure) {
             (_, NOT_QUOTED) | ("", "") => {}
             ("", _) => {
-                let detail = format!(
-                    "the row of {rate_date} holds `{}` in a column without a name",
-                    excerpt(figure)
-                );
+                let detail =
+                    format!("the row of {rate_date} holds `{}` in a column without a name", excerpt(figure));
                 return Err(Refusal::malformed(detail));
             }
             _ => {
@@ -94,8 +75,5 @@ fn read_row(
 }
 
 fn unreadable(error: &csv::Error) -> Refusal {
-    Refusal::malformed(format!(
-        "not a whole table: {}",
-        message_excerpt(&error.to_string())
-    ))
+    Refusal::malformed(format!("not a whole table: {}", message_excerpt(&error.to_string())))
 }

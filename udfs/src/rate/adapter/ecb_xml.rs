@@ -21,12 +21,8 @@ const ATTRIBUTE_COUNT_MAX: usize = 16;
 
 /// The base of every file of the bank.
 pub(super) fn euro() -> Result<CurrencyCode, Refusal> {
-    CurrencyCode::parse("EUR").ok_or_else(|| {
-        Refusal::new(
-            SnapshotReason::SnapshotBaseInvalid,
-            "`EUR` is no currency code",
-        )
-    })
+    CurrencyCode::parse("EUR")
+        .ok_or_else(|| Refusal::new(SnapshotReason::SnapshotBaseInvalid, "`EUR` is no currency code"))
 }
 
 /// Reads an envelope, one snapshot per day in it.
@@ -34,10 +30,7 @@ pub(super) fn read_envelope(intake: &mut Intake<'_>, text: &str) -> Result<(), R
     let mut reader = Reader::from_str(text);
     let mut envelope = Envelope::default();
     loop {
-        match reader
-            .read_event()
-            .map_err(|error| not_whole(&error.to_string()))?
-        {
+        match reader.read_event().map_err(|error| not_whole(&error.to_string()))? {
             Event::Start(element) => envelope.enter(intake, &element)?,
             Event::Empty(element) => {
                 envelope.enter(intake, &element)?;
@@ -161,8 +154,5 @@ fn check_root(element: &BytesStart<'_>) -> Result<(), Refusal> {
 }
 
 fn not_whole(problem: &str) -> Refusal {
-    Refusal::malformed(format!(
-        "not a whole XML document: {}",
-        message_excerpt(problem)
-    ))
+    Refusal::malformed(format!("not a whole XML document: {}", message_excerpt(problem)))
 }

@@ -13,17 +13,12 @@ const MESSAGE_KEYS: [&str; 6] = ["status", "code", "type", "message", "info", "d
 pub(super) fn refuse_error_body(body: &Members<'_>) -> Result<(), Refusal> {
     let error = body.get("error")?.filter(|value| !is_false(value));
     let failed = body.get("success")?.is_some_and(is_false);
-    let has_rates = ["rates", "quotes", "exchange_rates"]
-        .into_iter()
-        .any(|key| body.has(key));
+    let has_rates = ["rates", "quotes", "exchange_rates"].into_iter().any(|key| body.has(key));
     let message_only = body.has("message") && !has_rates;
     if error.is_none() && !failed && !message_only {
         return Ok(());
     }
-    Err(Refusal::new(
-        SnapshotReason::SnapshotErrorBody,
-        said(body, error),
-    ))
+    Err(Refusal::new(SnapshotReason::SnapshotErrorBody, said(body, error)))
 }
 
 /// Refuses a document that is one JSON string: a message, or something else that holds no rates.
@@ -36,9 +31,7 @@ pub(super) fn refuse_string(text: &str) -> Refusal {
         let detail = format!("the provider answered `{shown}`");
         return Refusal::new(SnapshotReason::SnapshotErrorBody, detail);
     }
-    Refusal::malformed(format!(
-        "the document is the JSON string `{shown}`; expected an object with rates"
-    ))
+    Refusal::malformed(format!("the document is the JSON string `{shown}`; expected an object with rates"))
 }
 
 fn is_false(value: &str) -> bool {
@@ -58,10 +51,7 @@ fn said(body: &Members<'_>, error: Option<&str>) -> String {
     if parts.is_empty() {
         return "the provider reports failure and does not say why".to_owned();
     }
-    format!(
-        "the provider answered `{}`",
-        message_excerpt(&parts.join(": "))
-    )
+    format!("the provider answered `{}`", message_excerpt(&parts.join(": ")))
 }
 
 fn collect_messages(members: &Members<'_>, parts: &mut Vec<String>) {

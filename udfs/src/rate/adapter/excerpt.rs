@@ -17,11 +17,8 @@ pub(super) fn message_excerpt(text: &str) -> String {
 
 fn cut(text: &str, chars_max: usize) -> String {
     let mut chars = text.trim().chars();
-    let mut line: String = chars
-        .by_ref()
-        .take(chars_max)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let mut line: String =
+        chars.by_ref().take(chars_max).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if chars.next().is_some() {
         line.push('…');
     }

@@ -4,9 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::excerpt::excerpt;
 use super::rate_list::RateList;
-use super::{
-    Admission, Payload, REJECTED_ENTRY_COUNT_MAX, Refusal, RejectedEntry, SnapshotNotice, dating,
-};
+use super::{Admission, Payload, REJECTED_ENTRY_COUNT_MAX, Refusal, RejectedEntry, SnapshotNotice, dating};
 use crate::rate::snapshot::{InstantMicros, RateDate, Snapshot, SnapshotId};
 use crate::reason::{EntryReason, SnapshotReason};
 
@@ -50,10 +48,7 @@ impl<'a> Intake<'a> {
 
     /// Notes times that do not fit together.
     pub(super) fn suspect_time(&mut self, detail: String) {
-        self.notices.push(SnapshotNotice {
-            reason: SnapshotReason::SnapshotTimeSuspect,
-            detail,
-        });
+        self.notices.push(SnapshotNotice { reason: SnapshotReason::SnapshotTimeSuspect, detail });
     }
 
     /// Notes a document that is dated otherwise than its file is named.
@@ -74,33 +69,17 @@ impl<'a> Intake<'a> {
     }
 
     /// Refuses one entry.
-    pub(super) fn reject(
-        &mut self,
-        code: &str,
-        text: &str,
-        reason: EntryReason,
-        rate_date: RateDate,
-    ) {
+    pub(super) fn reject(&mut self, code: &str, text: &str, reason: EntryReason, rate_date: RateDate) {
         self.rejected_count += 1;
         if self.entries.len() < REJECTED_ENTRY_COUNT_MAX {
             let (code, text) = (excerpt(code), excerpt(text));
-            self.entries.push(RejectedEntry {
-                code,
-                text,
-                reason,
-                rate_date: Some(rate_date),
-            });
+            self.entries.push(RejectedEntry { code, text, reason, rate_date: Some(rate_date) });
         }
     }
 
     /// Adds one publication; one without a usable rate is only noted, and refused at the end if it is the
     /// only one.
-    pub(super) fn publish(
-        &mut self,
-        provider: &str,
-        list: RateList,
-        valid_at: Option<InstantMicros>,
-    ) {
+    pub(super) fn publish(&mut self, provider: &str, list: RateList, valid_at: Option<InstantMicros>) {
         let (base, rate_date) = (list.base(), list.rate_date());
         let rates = list.finish(self);
         if rates.is_empty() {
@@ -125,18 +104,11 @@ impl<'a> Intake<'a> {
     /// No usable rate at all, or two different sets of rates for one day.
     pub(super) fn close(mut self) -> Result<Admission, Refusal> {
         if self.snapshots.is_empty() {
-            return Err(Refusal::new(
-                SnapshotReason::SnapshotEmpty,
-                self.nothing_usable(),
-            ));
+            return Err(Refusal::new(SnapshotReason::SnapshotEmpty, self.nothing_usable()));
         }
         self.merge_equal_days()?;
         self.note_oddities();
-        Ok(Admission {
-            snapshots: self.snapshots,
-            entries: self.entries,
-            notices: self.notices,
-        })
+        Ok(Admission { snapshots: self.snapshots, entries: self.entries, notices: self.notices })
     }
 
     fn nothing_usable(&self) -> String {
@@ -155,10 +127,8 @@ impl<'a> Intake<'a> {
         for pair in self.snapshots.windows(2) {
             let [earlier, later] = pair else { continue };
             if earlier.rate_date == later.rate_date && earlier.rates != later.rates {
-                let detail = format!(
-                    "the document holds two different sets of rates for {}",
-                    later.rate_date
-                );
+                let detail =
+                    format!("the document holds two different sets of rates for {}", later.rate_date);
                 return Err(Refusal::new(SnapshotReason::SnapshotConflict, detail));
             }
         }
@@ -178,22 +148,13 @@ impl<'a> Intake<'a> {
             [] => return,
             [only] => format!("{only} holds no usable rate"),
             [first, others @ ..] => {
-                format!(
-                    "{first} and {} other days hold no usable rate",
-                    others.len()
-                )
+                format!("{first} and {} other days hold no usable rate", others.len())
             }
         };
-        self.notices.push(SnapshotNotice {
-            reason: SnapshotReason::SnapshotEmpty,
-            detail,
-        });
+        self.notices.push(SnapshotNotice { reason: SnapshotReason::SnapshotEmpty, detail });
     }
 
     fn note_form(&mut self, detail: String) {
-        self.notices.push(SnapshotNotice {
-            reason: SnapshotReason::SnapshotMalformed,
-            detail,
-        });
+        self.notices.push(SnapshotNotice { reason: SnapshotReason::SnapshotMalformed, detail });
     }
 }

@@ -29,16 +29,10 @@ impl<'a> Members<'a> {
     /// # Errors
     /// A key that is given twice: which of the two is meant cannot be known.
     pub(super) fn get(&self, key: &str) -> Result<Option<&'a str>, Refusal> {
-        let mut values = self
-            .0
-            .iter()
-            .filter(|(name, _)| name == key)
-            .map(|(_, value)| value.get());
+        let mut values = self.0.iter().filter(|(name, _)| name == key).map(|(_, value)| value.get());
         let value = values.next();
         if values.next().is_some() {
-            return Err(Refusal::malformed(format!(
-                "`{key}` is given more than once"
-            )));
+            return Err(Refusal::malformed(format!("`{key}` is given more than once")));
         }
         Ok(value.filter(|text| *text != "null"))
     }
@@ -50,9 +44,7 @@ impl<'a> Members<'a> {
 
     /// Every member in the order of the text, the value as its JSON text.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_ref(), value.get()))
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.get()))
     }
 
     /// True if the object is `{}`.
@@ -123,11 +115,7 @@ pub(super) fn quote_non_finite(text: &str) -> Cow<'_, str> {
             rest = &rest[word.len()..];
             continue;
         }
-        let length = if next == '"' {
-            string_length(rest)
-        } else {
-            next.len_utf8()
-        };
+        let length = if next == '"' { string_length(rest) } else { next.len_utf8() };
         let (taken, left) = rest.split_at(length);
         quoted.push_str(taken);
         rest = left;

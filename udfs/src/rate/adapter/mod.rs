@@ -84,10 +84,7 @@ pub struct Refusal {
 
 impl Refusal {
     fn new(reason: SnapshotReason, detail: impl Into<String>) -> Self {
-        Self {
-            reason,
-            detail: detail.into(),
-        }
+        Self { reason, detail: detail.into() }
     }
 
     fn malformed(detail: impl Into<String>) -> Self {
@@ -132,10 +129,7 @@ pub fn read_payload(payload: &Payload<'_>) -> Result<Admission, Refusal> {
 fn document_text(bytes: &[u8]) -> Result<&str, Refusal> {
     let unmarked = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(unmarked).map_err(|error| {
-        Refusal::malformed(format!(
-            "byte {} is not utf-8; expected a text document",
-            error.valid_up_to()
-        ))
+        Refusal::malformed(format!("byte {} is not utf-8; expected a text document", error.valid_up_to()))
     })?;
     let text = text.trim_start();
     if text.is_empty() {

@@ -24,12 +24,7 @@ pub(super) struct RateList {
 impl RateList {
     /// Begins the rates of one day.
     pub(super) fn new(base: CurrencyCode, rate_date: RateDate) -> Self {
-        Self {
-            base,
-            rate_date,
-            per_units: None,
-            entries: Vec::new(),
-        }
+        Self { base, rate_date, per_units: None, entries: Vec::new() }
     }
 
     /// States that the figures are for so many units of the base, which is divided out of each of them.
@@ -72,19 +67,11 @@ impl RateList {
         Ok(rate.is_ok())
     }
 
-    fn check_base(
-        &self,
-        figure: &str,
-        rate: Result<Decimal, EntryReason>,
-    ) -> Result<bool, Refusal> {
+    fn check_base(&self, figure: &str, rate: Result<Decimal, EntryReason>) -> Result<bool, Refusal> {
         if rate.is_ok_and(|rate| rate == Decimal::ONE) {
             return Ok(true);
         }
-        let detail = format!(
-            "the base {} is listed as `{}`; expected 1",
-            self.base,
-            excerpt(figure)
-        );
+        let detail = format!("the base {} is listed as `{}`; expected 1", self.base, excerpt(figure));
         Err(Refusal::new(SnapshotReason::SnapshotBaseInvalid, detail))
     }
 
@@ -102,12 +89,7 @@ impl RateList {
                 _ if agree => {}
                 _ => {
                     let detail = format!("{} different figures for one code", group.len());
-                    intake.reject(
-                        code.as_str(),
-                        &detail,
-                        EntryReason::RateSuspect,
-                        self.rate_date,
-                    );
+                    intake.reject(code.as_str(), &detail, EntryReason::RateSuspect, self.rate_date);
                 }
             }
         }
@@ -143,8 +125,7 @@ fn read_rate(figure: &str, per_units: Option<Decimal>) -> Result<Decimal, EntryR
         Some(units) => divide_exactly(written, units),
         None => Some(written),
     };
-    rate.filter(|rate| has_legal_size(*rate))
-        .ok_or(EntryReason::RateScaleExceeded)
+    rate.filter(|rate| has_legal_size(*rate)).ok_or(EntryReason::RateScaleExceeded)
 }
 
 fn has_legal_size(rate: Decimal) -> bool {

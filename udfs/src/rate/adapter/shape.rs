@@ -41,47 +41,26 @@ struct Publication<'a> {
 
 impl<'a> Publication<'a> {
     fn identify(body: &Members<'a>) -> Result<Self, Refusal> {
-        if (body.has("request") && body.has("response"))
-            || (body.has("query") && body.has("result"))
-        {
-            return Err(Refusal::malformed(
-                "the answer to one conversion is no snapshot of rates",
-            ));
+        if (body.has("request") && body.has("response")) || (body.has("query") && body.has("result")) {
+            return Err(Refusal::malformed("the answer to one conversion is no snapshot of rates"));
         }
         if let Some(table) = body.get("quotes")? {
             let base = base_of(body, "source")?;
             let times = times_of(body, "timestamp")?;
             let provider = "currencylayer";
-            return Ok(Self {
-                provider,
-                base,
-                table,
-                prefixed: true,
-                per_units: None,
-                times,
-            });
+            return Ok(Self { provider, base, table, prefixed: true, per_units: None, times });
         }
         if let Some(table) = body.get("exchange_rates")? {
             let base = base_of(body, "base")?;
             let times = times_of(body, "last_updated")?;
             let provider = "abstractapi";
-            return Ok(Self {
-                provider,
-                base,
-                table,
-                prefixed: false,
-                per_units: None,
-                times,
-            });
+            return Ok(Self { provider, base, table, prefixed: false, per_units: None, times });
         }
         if let Some(table) = body.get("rates")? {
             return Self::identify_rates(body, table);
         }
         if body.has("rates") || body.has("quotes") || body.has("exchange_rates") {
-            return Err(Refusal::new(
-                SnapshotReason::SnapshotEmpty,
-                "the document's rates are null",
-            ));
+            return Err(Refusal::new(SnapshotReason::SnapshotEmpty, "the document's rates are null"));
         }
         Self::identify_by_key(body)
     }
@@ -96,47 +75,23 @@ impl<'a> Publication<'a> {
             ));
         }
         let base = base_of(body, "base")?;
-        let per_units = body
-            .get("amount")?
-            .map(|text| read_units(&scalar_text(text)))
-            .transpose()?
-            .flatten();
+        let per_units = body.get("amount")?.map(|text| read_units(&scalar_text(text))).transpose()?.flatten();
         let times = times_of(body, "timestamp")?;
-        Ok(Self {
-            provider: provider_of(body),
-            base,
-            table,
-            prefixed: false,
-            per_units,
-            times,
-        })
+        Ok(Self { provider: provider_of(body), base, table, prefixed: false, per_units, times })
     }
 
     /// The shape of currency-api: a date, and a table under the base's own lower-case code.
     fn identify_by_key(body: &Members<'a>) -> Result<Self, Refusal> {
         let mut tables = body.iter().filter(|(key, value)| {
-            is_object(value)
-                && key
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            is_object(value) && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
         });
         let is_pair = body.iter().count() == 2 && body.has("date");
         let Some((key, table)) = tables.next().filter(|_| is_pair) else {
             return Err(unknown_shape(body));
         };
         let base = CurrencyCode::parse(key).ok_or_else(|| unknown_shape(body))?;
-        let times = DocumentTimes {
-            date: body.get("date")?,
-            timestamp: None,
-        };
-        Ok(Self {
-            provider: "currency-api",
-            base,
-            table,
-            prefixed: false,
-            per_units: None,
-            times,
-        })
+        let times = DocumentTimes { date: body.get("date")?, timestamp: None };
+        Ok(Self { provider: "currency-api", base, table, prefixed: false, per_units: None, times })
     }
 
     fn read(&self, intake: &mut Intake<'_>) -> Result<(), Refusal> {
@@ -144,10 +99,7 @@ impl<'a> Publication<'a> {
             return Ok(());
         }
         if !is_object(self.table) {
-            let detail = format!(
-                "the rates are `{}`; expected an object",
-                excerpt(self.table)
-            );
+            let detail = format!("the rates are `{}`; expected an object", excerpt(self.table));
             return Err(Refusal::malformed(detail));
         }
         let table = Members::parse(self.table)?;
@@ -174,11 +126,7 @@ impl<'a> Publication<'a> {
                 )));
             }
             let rate_date = dating::stated_date(day)?;
-            let day_table = if is_absent(rates) {
-                Members::default()
-            } else {
-                Members::parse(rates)?
-            };
+            let day_table = if is_absent(rates) { Members::default() } else { Members::parse(rates)? };
             let list = self.read_day(intake, &day_table, rate_date)?;
             intake.publish(self.provider, list, None);
         }
@@ -213,9 +161,7 @@ impl<'a> Publication<'a> {
             return Some(key);
         }
         let (prefix, code) = key.split_at_checked(self.base.as_str().len())?;
-        prefix
-            .eq_ignore_ascii_case(self.base.as_str())
-            .then_some(code)
+        prefix.eq_ignore_ascii_case(self.base.as_str()).then_some(code)
     }
 }
 
@@ -233,11 +179,7 @@ fn provider_of(body: &Members<'_>) -> &'static str {
         return "openexchangerates";
     }
     let stamped_only = body.has("timestamp") && !body.has("date") && !body.has("success");
-    if stamped_only {
-        "openexchangerates"
-    } else {
-        "fixer"
-    }
+    if stamped_only { "openexchangerates" } else { "fixer" }
 }
 
 fn base_of(body: &Members<'_>, key: &str) -> Result<CurrencyCode, Refusal> {
@@ -254,18 +196,12 @@ fn base_of(body: &Members<'_>, key: &str) -> Result<CurrencyCode, Refusal> {
 }
 
 fn times_of<'a>(body: &Members<'a>, timestamp_key: &str) -> Result<DocumentTimes<'a>, Refusal> {
-    Ok(DocumentTimes {
-        date: body.get("date")?,
-        timestamp: body.get(timestamp_key)?,
-    })
+    Ok(DocumentTimes { date: body.get("date")?, timestamp: body.get(timestamp_key)? })
 }
 
 fn unknown_shape(body: &Members<'_>) -> Refusal {
-    let keys: Vec<String> = body
-        .iter()
-        .take(LISTED_KEYS_MAX)
-        .map(|(key, _)| format!("`{}`", excerpt(key)))
-        .collect();
+    let keys: Vec<String> =
+        body.iter().take(LISTED_KEYS_MAX).map(|(key, _)| format!("`{}`", excerpt(key))).collect();
     Refusal::malformed(format!(
         "an object with the members [{}] is of no known shape; expected `rates`, `quotes` or `exchange_rates`",
         keys.join(", ")

@@ -14,23 +14,13 @@ const KNOWN_AT: InstantMicros = InstantMicros(1_793_000_000_000_000);
 
 fn read(file_name: &str, bytes: &[u8]) -> Result<Admission, Refusal> {
     let location = format!("rates/{file_name}");
-    read_payload(&Payload {
-        bytes,
-        file_name,
-        location: &location,
-        known_at: KNOWN_AT,
-    })
+    read_payload(&Payload { bytes, file_name, location: &location, known_at: KNOWN_AT })
 }
 
 /// One line per snapshot: `provider base date valid_at: CODE=figure …`.
 fn snapshot_line(snapshot: &Snapshot) -> String {
-    let valid_at = snapshot.valid_at.map_or("-".to_owned(), |instant| {
-        (instant.0 / 1_000_000).to_string()
-    });
-    let mut line = format!(
-        "{} {} {} {valid_at}:",
-        snapshot.provider, snapshot.base, snapshot.rate_date
-    );
+    let valid_at = snapshot.valid_at.map_or("-".to_owned(), |instant| (instant.0 / 1_000_000).to_string());
+    let mut line = format!("{} {} {} {valid_at}:", snapshot.provider, snapshot.base, snapshot.rate_date);
     for (code, rate) in &snapshot.rates {
         line.push_str(&format!(" {code}={rate}"));
     }
@@ -47,10 +37,7 @@ fn outcome(file_name: &str, document: &str) -> String {
     let mut lines: Vec<String> = admission.snapshots.iter().map(snapshot_line).collect();
     for entry in &admission.entries {
         let date = entry.rate_date.expect("adapters date every entry");
-        lines.push(format!(
-            "- {date} {} `{}` {}",
-            entry.code, entry.text, entry.reason
-        ));
+        lines.push(format!("- {date} {} `{}` {}", entry.code, entry.text, entry.reason));
     }
     for notice in &admission.notices {
         lines.push(format!("! {} {}", notice.reason, notice.detail));
@@ -60,9 +47,5 @@ fn outcome(file_name: &str, document: &str) -> String {
 
 #[track_caller]
 fn check(file_name: &str, document: &str, expected: &[&str]) {
-    assert_eq!(
-        outcome(file_name, document),
-        expected.join("\n"),
-        "{file_name}: {document}"
-    );
+    assert_eq!(outcome(file_name, document), expected.join("\n"), "{file_name}: {document}");
 }

@@ -18,10 +18,7 @@ const SAMPLES: [(&str, &str); 7] = [
         "live.json",
         r#"{"success":true,"timestamp":1430870399,"date":"2015-05-05","source":"USD","quotes":{"USDINR":63.4,"USDUSD":1}}"#,
     ),
-    (
-        "usd.json",
-        r#"{"date":"2025-12-06","usd":{"eur":0.8588,"usd":1}}"#,
-    ),
+    ("usd.json", r#"{"date":"2025-12-06","usd":{"eur":0.8588,"usd":1}}"#),
     (
         "error.json",
         r#"{"success":false,"error":{"code":105,"type":"base_access","info":"é\u00e9\ud83d\ude00"}}"#,
@@ -50,14 +47,8 @@ fn document_cut_short_is_refused_or_gives_only_whole_days() {
             let Some(part) = snapshot_lines(file_name, &sample.as_bytes()[..length]) else {
                 continue;
             };
-            assert!(
-                file_name.ends_with(".csv"),
-                "{file_name} cut at {length} was accepted"
-            );
-            assert!(
-                part.iter().all(|line| whole.contains(line)),
-                "{file_name} cut at {length}: {part:?}"
-            );
+            assert!(file_name.ends_with(".csv"), "{file_name} cut at {length} was accepted");
+            assert!(part.iter().all(|line| whole.contains(line)), "{file_name} cut at {length}: {part:?}");
         }
     }
 }
@@ -105,11 +96,7 @@ fn accepted_snapshots_are_sound(file_name: &str, bytes: &[u8]) -> Result<(), Tes
         return Ok(());
     };
     prop_assert!(!admission.snapshots.is_empty());
-    prop_assert!(
-        admission
-            .snapshots
-            .is_sorted_by(|one, other| one.rate_date < other.rate_date)
-    );
+    prop_assert!(admission.snapshots.is_sorted_by(|one, other| one.rate_date < other.rate_date));
     for snapshot in &admission.snapshots {
         prop_assert!(!snapshot.rates.is_empty());
         prop_assert!(snapshot.rates.is_sorted_by(|one, other| one.0 < other.0));

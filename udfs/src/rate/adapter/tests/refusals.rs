@@ -56,10 +56,7 @@ fn words_for_numbers_inside_strings_are_left_alone() {
     check(
         "x.json",
         body,
-        &[
-            "openexchangerates USD 2020-01-01 -: EUR=0.9",
-            "- 2020-01-01 GBP `NaN` RATE_NOT_NUMERIC",
-        ],
+        &["openexchangerates USD 2020-01-01 -: EUR=0.9", "- 2020-01-01 GBP `NaN` RATE_NOT_NUMERIC"],
     );
 }
 
@@ -81,25 +78,19 @@ fn code_listed_twice_counts_only_when_both_agree() {
 #[test]
 fn base_with_another_figure_is_refused() {
     for figure in ["2", "0.999999", "null", "\"x\"", "0"] {
-        let body =
-            format!(r#"{{"base":"USD","date":"2020-01-01","rates":{{"USD":{figure},"EUR":0.9}}}}"#);
+        let body = format!(r#"{{"base":"USD","date":"2020-01-01","rates":{{"USD":{figure},"EUR":0.9}}}}"#);
         let shown = figure.trim_matches('"');
         check(
             "x.json",
             &body,
-            &[&format!(
-                "SNAPSHOT_BASE_INVALID: the base USD is listed as `{shown}`; expected 1"
-            )],
+            &[&format!("SNAPSHOT_BASE_INVALID: the base USD is listed as `{shown}`; expected 1")],
         );
     }
     let body = r#"{"base":"USD","date":"2020-01-01","rates":{"usd":"1.000","EUR":0.9}}"#;
     check(
         "x.json",
         body,
-        &[
-            "fixer USD 2020-01-01 -: EUR=0.9",
-            "! SNAPSHOT_MALFORMED rates written as JSON strings: 1",
-        ],
+        &["fixer USD 2020-01-01 -: EUR=0.9", "! SNAPSHOT_MALFORMED rates written as JSON strings: 1"],
     );
 }
 
@@ -112,8 +103,7 @@ fn missing_or_odd_base_is_refused() {
         (r#""base":"€","#, "`base` is `\"€\"`"),
     ] {
         let body = format!(r#"{{{base}"date":"2020-01-01","rates":{{"EUR":0.9}}}}"#);
-        let expected =
-            format!("SNAPSHOT_BASE_INVALID: {found}; expected the currency code of the base");
+        let expected = format!("SNAPSHOT_BASE_INVALID: {found}; expected the currency code of the base");
         check("x.json", &body, &[&expected]);
     }
 }
@@ -133,32 +123,16 @@ fn error_answers_are_refused_in_the_provider_s_words() {
             r#"{"error":{"code":"no_rates_available","message":"Try again."}}"#,
             "the provider answered `no_rates_available: Try again.`",
         ),
-        (
-            r#"{"error":"not found"}"#,
-            "the provider answered `not found`",
-        ),
-        (
-            r#"{"message":"not found"}"#,
-            "the provider answered `not found`",
-        ),
-        (
-            r#"{"success":false}"#,
-            "the provider reports failure and does not say why",
-        ),
+        (r#"{"error":"not found"}"#, "the provider answered `not found`"),
+        (r#"{"message":"not found"}"#, "the provider answered `not found`"),
+        (r#"{"success":false}"#, "the provider reports failure and does not say why"),
         (
             r#"{"success":false,"base":"USD","date":"2020-01-01","rates":{"EUR":0.9}}"#,
             "the provider reports failure and does not say why",
         ),
-        (
-            r#""Error: no longer available""#,
-            "the provider answered `Error: no longer available`",
-        ),
+        (r#""Error: no longer available""#, "the provider answered `Error: no longer available`"),
     ] {
-        check(
-            "2020-01-01.json",
-            document,
-            &[&format!("SNAPSHOT_ERROR_BODY: {said}")],
-        );
+        check("2020-01-01.json", document, &[&format!("SNAPSHOT_ERROR_BODY: {said}")]);
     }
 }
 
@@ -192,77 +166,43 @@ fn other_documents_are_malformed() {
         ("", "the document is empty"),
         (" \n", "the document is empty"),
         ("null", "the document begins with `null`"),
-        (
-            "Service Unavailable",
-            "the document begins with `Service Unavailable`",
-        ),
-        (
-            "<!DOCTYPE html><html><body>503</body></html>",
-            "the document is `<html>`",
-        ),
-        (
-            "<html><body>503<br></body></html>",
-            "the document is `<html>`",
-        ),
-        (
-            "\"rates tomorrow\"",
-            "the document is the JSON string `rates tomorrow`",
-        ),
+        ("Service Unavailable", "the document begins with `Service Unavailable`"),
+        ("<!DOCTYPE html><html><body>503</body></html>", "the document is `<html>`"),
+        ("<html><body>503<br></body></html>", "the document is `<html>`"),
+        ("\"rates tomorrow\"", "the document is the JSON string `rates tomorrow`"),
         ("[]", "not a whole JSON object"),
         ("{}", "an object with the members [] is of no known shape"),
         (
             r#"{"hello":1,"date":"2020-01-01"}"#,
             "an object with the members [`hello`, `date`] is of no known shape",
         ),
-        (
-            r#"{"base":"USD","date":"2020-01-01","rates":{"EUR":0.9"#,
-            "not a whole JSON object",
-        ),
-        (
-            r#"{"base":"USD","date":"2020-01-01","rates":{"EUR":0.9}} {}"#,
-            "not a whole JSON object",
-        ),
+        (r#"{"base":"USD","date":"2020-01-01","rates":{"EUR":0.9"#, "not a whole JSON object"),
+        (r#"{"base":"USD","date":"2020-01-01","rates":{"EUR":0.9}} {}"#, "not a whole JSON object"),
         (
             r#"{"base":"USD","base":"EUR","date":"2020-01-01","rates":{"EUR":0.9}}"#,
             "`base` is given more than once",
         ),
-        (
-            r#"{"base":"USD","date":"2020-01-01","rates":7}"#,
-            "the rates are `7`",
-        ),
-        (
-            r#"{"base":"USD","rates":{"EUR":{"open":0.9,"close":0.8}}}"#,
-            "the entry `EUR` is no day",
-        ),
-        (
-            r#"{"request":{"from":"USD"},"meta":{},"response":92.4}"#,
-            "the answer to one conversion",
-        ),
+        (r#"{"base":"USD","date":"2020-01-01","rates":7}"#, "the rates are `7`"),
+        (r#"{"base":"USD","rates":{"EUR":{"open":0.9,"close":0.8}}}"#, "the entry `EUR` is no day"),
+        (r#"{"request":{"from":"USD"},"meta":{},"response":92.4}"#, "the answer to one conversion"),
         (
             r#"{"success":true,"timestamp":1583227144,"target":"USD","rates":{"BTC":8822.6}}"#,
             "the figures are prices of each code",
         ),
     ] {
         let found = outcome("x.json", document);
-        assert!(
-            found.starts_with(&format!("SNAPSHOT_MALFORMED: {beginning}")),
-            "{document}: {found}"
-        );
+        assert!(found.starts_with(&format!("SNAPSHOT_MALFORMED: {beginning}")), "{document}: {found}");
     }
     let latin = read("x.json", b"{\"base\":\"\xa3\"}").unwrap_err();
-    assert_eq!(
-        latin.to_string(),
-        "SNAPSHOT_MALFORMED: byte 9 is not utf-8; expected a text document"
-    );
+    assert_eq!(latin.to_string(), "SNAPSHOT_MALFORMED: byte 9 is not utf-8; expected a text document");
 }
 
 #[test]
 fn refused_entries_are_listed_up_to_a_bound() {
     let days = 300;
     let codes: Vec<String> = (0..40).map(|index| format!(r#""Z{index}":0"#)).collect();
-    let tables: Vec<String> = (0..days)
-        .map(|day| format!(r#""2{:03}-01-01":{{"EUR":1.1,{}}}"#, day, codes.join(",")))
-        .collect();
+    let tables: Vec<String> =
+        (0..days).map(|day| format!(r#""2{:03}-01-01":{{"EUR":1.1,{}}}"#, day, codes.join(","))).collect();
     let body = format!(r#"{{"base":"USD","rates":{{{}}}}}"#, tables.join(","));
     let admission = read("x.json", body.as_bytes()).unwrap();
     assert_eq!(admission.snapshots.len(), days);

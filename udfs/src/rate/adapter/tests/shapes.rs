@@ -19,9 +19,7 @@ fn open_exchange_rates_day_is_read() {
 fn snapshot_bears_the_payload_s_hash_place_and_time() {
     let body = br#"{"timestamp":1322697600,"base":"USD","rates":{"INR":51.9}}"#;
     let admission = read("latest.json", body).unwrap();
-    let [snapshot] = &admission.snapshots[..] else {
-        panic!("one snapshot")
-    };
+    let [snapshot] = &admission.snapshots[..] else { panic!("one snapshot") };
     assert_eq!(snapshot.id.0, <[u8; 32]>::from(Sha256::digest(body)));
     assert_eq!(snapshot.location, "rates/latest.json");
     assert_eq!(snapshot.known_at, KNOWN_AT);
@@ -72,36 +70,24 @@ fn currencylayer_prefixes_are_stripped() {
             "- 2015-05-05 US ``US` does not begin with the source USD` RATE_SUSPECT",
         ],
     );
-    let series = r#"{"success":true,"timeframe":true,"source":"USD","quotes":{"2010-03-01":{"USDEUR":0.73}}}"#;
-    check(
-        "x.json",
-        series,
-        &["currencylayer USD 2010-03-01 -: EUR=0.73"],
-    );
+    let series =
+        r#"{"success":true,"timeframe":true,"source":"USD","quotes":{"2010-03-01":{"USDEUR":0.73}}}"#;
+    check("x.json", series, &["currencylayer USD 2010-03-01 -: EUR=0.73"]);
     let no_source = r#"{"success":true,"timestamp":1430870399,"quotes":{"USDINR":63.4}}"#;
     check(
         "x.json",
         no_source,
-        &[
-            "SNAPSHOT_BASE_INVALID: the document has no `source`; expected the currency code of the base",
-        ],
+        &["SNAPSHOT_BASE_INVALID: the document has no `source`; expected the currency code of the base"],
     );
 }
 
 #[test]
 fn fixer_and_its_kin_are_read() {
     let dated = r#"{"base":"EUR","date":"2016-08-26","rates":{"USD":1.129,"HUF":308.50}}"#;
-    check(
-        "x.json",
-        dated,
-        &["fixer EUR 2016-08-26 -: HUF=308.50 USD=1.129"],
-    );
-    let stamped = r#"{"success":true,"timestamp":1619171643,"base":"EUR","date":"2021-04-23","rates":{"USD":1.20555}}"#;
-    check(
-        "x.json",
-        stamped,
-        &["fixer EUR 2021-04-23 1619171643: USD=1.20555"],
-    );
+    check("x.json", dated, &["fixer EUR 2016-08-26 -: HUF=308.50 USD=1.129"]);
+    let stamped =
+        r#"{"success":true,"timestamp":1619171643,"base":"EUR","date":"2021-04-23","rates":{"USD":1.20555}}"#;
+    check("x.json", stamped, &["fixer EUR 2021-04-23 1619171643: USD=1.20555"]);
     let host = r#"{"motd":{"msg":"m","url":"u"},"success":true,"base":"EUR","date":"2022-04-29","rates":{"EUR":1,"ZAR":16.7}}"#;
     check("x.json", host, &["fixer EUR 2022-04-29 -: ZAR=16.7"]);
 }
@@ -109,27 +95,17 @@ fn fixer_and_its_kin_are_read() {
 #[test]
 fn frankfurter_amount_is_divided_out_exactly() {
     // 15.9040 / 10 = 1.5904, 1360 / 10 = 136 and 8.3380 / 10 = 0.8338.
-    let tens = r#"{"amount":10.0,"base":"EUR","date":"2026-10-30","rates":{"AUD":15.9040,"ISK":1360,"GBP":8.3380}}"#;
-    check(
-        "x.json",
-        tens,
-        &["frankfurter EUR 2026-10-30 -: AUD=1.5904 GBP=0.8338 ISK=136"],
-    );
+    let tens =
+        r#"{"amount":10.0,"base":"EUR","date":"2026-10-30","rates":{"AUD":15.9040,"ISK":1360,"GBP":8.3380}}"#;
+    check("x.json", tens, &["frankfurter EUR 2026-10-30 -: AUD=1.5904 GBP=0.8338 ISK=136"]);
     let one = r#"{"amount":1.0,"base":"EUR","date":"2026-10-30","rates":{"AUD":1.59040}}"#;
-    check(
-        "x.json",
-        one,
-        &["frankfurter EUR 2026-10-30 -: AUD=1.59040"],
-    );
+    check("x.json", one, &["frankfurter EUR 2026-10-30 -: AUD=1.59040"]);
     // 3.3516 / 3 = 1.1172 ends; 1 / 3 does not.
     let threes = r#"{"amount":3,"base":"EUR","date":"2026-10-30","rates":{"USD":3.3516,"GBP":1}}"#;
     check(
         "x.json",
         threes,
-        &[
-            "frankfurter EUR 2026-10-30 -: USD=1.1172",
-            "- 2026-10-30 GBP `1` RATE_SCALE_EXCEEDED",
-        ],
+        &["frankfurter EUR 2026-10-30 -: USD=1.1172", "- 2026-10-30 GBP `1` RATE_SCALE_EXCEEDED"],
     );
     // 1 / 262144 = 2^-18 has 18 places, 1 / 524288 = 2^-19 has 19; 2^-18 = 0.000003814697265625.
     let small = r#"{"amount":262144,"base":"EUR","date":"2026-10-30","rates":{"USD":1,"GBP":0.5}}"#;
@@ -142,38 +118,22 @@ fn frankfurter_amount_is_divided_out_exactly() {
         ],
     );
     // 0.89 / 0.01 = 89; 10^19 / 0.01 = 10^21 has 22 integer digits.
-    let cents =
-        r#"{"amount":0.01,"base":"EUR","date":"2026-10-30","rates":{"USD":0.89,"GBP":1e19}}"#;
+    let cents = r#"{"amount":0.01,"base":"EUR","date":"2026-10-30","rates":{"USD":0.89,"GBP":1e19}}"#;
     check(
         "x.json",
         cents,
-        &[
-            "frankfurter EUR 2026-10-30 -: USD=89",
-            "- 2026-10-30 GBP `1e19` RATE_SCALE_EXCEEDED",
-        ],
+        &["frankfurter EUR 2026-10-30 -: USD=89", "- 2026-10-30 GBP `1e19` RATE_SCALE_EXCEEDED"],
     );
     let none = r#"{"amount":0,"base":"EUR","date":"2026-10-30","rates":{"USD":1}}"#;
-    check(
-        "x.json",
-        none,
-        &["SNAPSHOT_MALFORMED: the rates are for `0` units; expected a positive number"],
-    );
+    check("x.json", none, &["SNAPSHOT_MALFORMED: the rates are for `0` units; expected a positive number"]);
 }
 
 #[test]
 fn abstractapi_and_currency_api_are_read() {
     let exchange = r#"{"base":"USD","last_updated":1620998100,"exchange_rates":{"EUR":0.824878}}"#;
-    check(
-        "live.json",
-        exchange,
-        &["abstractapi USD 2021-05-14 1620998100: EUR=0.824878"],
-    );
+    check("live.json", exchange, &["abstractapi USD 2021-05-14 1620998100: EUR=0.824878"]);
     let lower = r#"{"date":"2025-12-06","usd":{"eur":0.8588,"usd":1,"doge":7.1}}"#;
-    check(
-        "usd.json",
-        lower,
-        &["currency-api USD 2025-12-06 -: DOGE=7.1 EUR=0.8588"],
-    );
+    check("usd.json", lower, &["currency-api USD 2025-12-06 -: DOGE=7.1 EUR=0.8588"]);
 }
 
 #[test]
@@ -189,19 +149,12 @@ fn central_bank_xml_is_read_with_either_quotes() {
     check("hist.xml", double, &expected);
     check("hist.xml", &double.replace('"', "'"), &expected);
     let empty = double.replace("Cube time", "Cube tame");
-    check(
-        "hist.xml",
-        &empty,
-        &["SNAPSHOT_MALFORMED: the rate of `USD` belongs to no day"],
-    );
+    check("hist.xml", &empty, &["SNAPSHOT_MALFORMED: the rate of `USD` belongs to no day"]);
     let impossible = double.replace("2019-11-29", "2019-11-31");
     assert!(outcome("hist.xml", &impossible).starts_with("SNAPSHOT_DATE_INVALID"));
     let twice = format!("{double}{double}");
     assert!(outcome("hist.xml", &twice).starts_with("SNAPSHOT_MALFORMED"));
-    let other = double.replace(
-        "ecb.int/vocabulary/2002-08-01/eurofxref",
-        "example.org/rates",
-    );
+    let other = double.replace("ecb.int/vocabulary/2002-08-01/eurofxref", "example.org/rates");
     check(
         "hist.xml",
         &other,
@@ -225,11 +178,7 @@ fn central_bank_csv_is_read_row_by_row() {
     check("hist.csv", &history.replace('\n', "\r\n"), &expected);
     check("hist.csv", &history.replace(",\n", "\n"), &expected);
     let day = "Date, USD, GBP, \n30 October 2026, 1.1172, 0.83380, \n";
-    check(
-        "day.csv",
-        day,
-        &["ecb EUR 2026-10-30 -: GBP=0.83380 USD=1.1172"],
-    );
+    check("day.csv", day, &["ecb EUR 2026-10-30 -: GBP=0.83380 USD=1.1172"]);
     check(
         "day.csv",
         &day.replace("30 October", "31 September"),
@@ -242,33 +191,14 @@ fn central_bank_csv_is_read_row_by_row() {
 #[test]
 fn damaged_csv_is_refused() {
     for (document, problem) in [
-        (
-            "Date,USD,\n2026-10-30,1.1172,175.68,\n",
-            "not a whole table",
-        ),
+        ("Date,USD,\n2026-10-30,1.1172,175.68,\n", "not a whole table"),
         ("Date,USD,JPY,\n2026-10-30,1.1172,\n", "not a whole table"),
-        (
-            "Date,USD,JPY\n2026-10-30,1.1172,17",
-            "the last line does not end",
-        ),
-        (
-            "Date,Ünits,\n2026-10-30,1.1172,\n",
-            "the column `Ünits` is headed by no currency code",
-        ),
-        (
-            "Date,USD,\n2026-10-30,1.1172,7\n",
-            "the row of 2026-10-30 holds `7` in a column without a name",
-        ),
+        ("Date,USD,JPY\n2026-10-30,1.1172,17", "the last line does not end"),
+        ("Date,Ünits,\n2026-10-30,1.1172,\n", "the column `Ünits` is headed by no currency code"),
+        ("Date,USD,\n2026-10-30,1.1172,7\n", "the row of 2026-10-30 holds `7` in a column without a name"),
     ] {
         let found = outcome("x.csv", document);
-        assert!(
-            found.starts_with(&format!("SNAPSHOT_MALFORMED: {problem}")),
-            "{document}: {found}"
-        );
+        assert!(found.starts_with(&format!("SNAPSHOT_MALFORMED: {problem}")), "{document}: {found}");
     }
-    check(
-        "x.csv",
-        "Date,USD,\n",
-        &["SNAPSHOT_EMPTY: the document holds no rates"],
-    );
+    check("x.csv", "Date,USD,\n", &["SNAPSHOT_EMPTY: the document holds no rates"]);
 }

@@ -9,9 +9,7 @@ use super::read;
 use crate::rate::adapter::{Admission, Refusal};
 
 fn data_folder(test: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("CAMBIST_DATA")
-        .map(PathBuf::from)
-        .filter(|folder| folder.is_dir());
+    let folder = std::env::var_os("CAMBIST_DATA").map(PathBuf::from).filter(|folder| folder.is_dir());
     if folder.is_none() {
         eprintln!("{test} is skipped: CAMBIST_DATA does not name a folder of test data");
     }
@@ -19,10 +17,7 @@ fn data_folder(test: &str) -> Option<PathBuf> {
 }
 
 fn read_file(path: &Path) -> Result<Admission, Refusal> {
-    read(
-        path.file_name().unwrap().to_str().unwrap(),
-        &fs::read(path).unwrap(),
-    )
+    read(path.file_name().unwrap().to_str().unwrap(), &fs::read(path).unwrap())
 }
 
 /// `provider base first-day days rates-of-the-first-day refused-entries [notices]`, or the refusal's code.
@@ -32,9 +27,7 @@ fn summary(path: &Path) -> String {
         Err(refusal) => return refusal.reason.to_string(),
     };
     let first = &admission.snapshots[0];
-    let valid = first.valid_at.map_or(String::new(), |instant| {
-        format!(" at {}", instant.0 / 1_000_000)
-    });
+    let valid = first.valid_at.map_or(String::new(), |instant| format!(" at {}", instant.0 / 1_000_000));
     let mut line = format!(
         "{} {} {}{valid}: {} days, {} rates",
         first.provider,
@@ -64,10 +57,7 @@ fn check_folder(folder: &Path, expected: &[(&str, &str)]) {
         assert_eq!(summary(&folder.join(name)), *outcome, "{name}");
         assert!(unseen.remove(*name), "{name} is named twice");
     }
-    assert!(
-        unseen.is_empty(),
-        "files without an expectation: {unseen:?}"
-    );
+    assert!(unseen.is_empty(), "files without an expectation: {unseen:?}");
 }
 
 /// The number of rates is that of the file's entries without the base and without the refused ones, counted
@@ -80,17 +70,11 @@ fn odd_snapshots_get_their_reason() {
     check_folder(
         &data.join("oxr/odd"),
         &[
-            (
-                "bad_BTC_2025-12-06.currency-api-usd.json",
-                "currency-api USD 2025-12-06: 1 days, 249 rates",
-            ),
+            ("bad_BTC_2025-12-06.currency-api-usd.json", "currency-api USD 2025-12-06: 1 days, 249 rates"),
             ("empty_rates_2011-10-12T17.json", "SNAPSHOT_EMPTY"),
             ("error_401_app_id_inactive.json", "SNAPSHOT_ERROR_BODY"),
             ("error_429_access_restricted.json", "SNAPSHOT_ERROR_BODY"),
-            (
-                "error_text_as_json_string_2012-06-24.json",
-                "SNAPSHOT_ERROR_BODY",
-            ),
+            ("error_text_as_json_string_2012-06-24.json", "SNAPSHOT_ERROR_BODY"),
             ("impossible_date_2011-09-31.json", "SNAPSHOT_DATE_INVALID"),
             (
                 "inverted_RUB_2011-11-14.json",
@@ -165,15 +149,9 @@ fn open_exchange_rates_answers_are_read_or_refused() {
                 "historical_2015-01-01.json",
                 "openexchangerates USD 2015-01-01 at 1420153200: 1 days, 167 rates",
             ),
-            (
-                "latest_2014-10-22.json",
-                "openexchangerates USD 2014-10-22 at 1414008044: 1 days, 167 rates",
-            ),
+            ("latest_2014-10-22.json", "openexchangerates USD 2014-10-22 at 1414008044: 1 days, 167 rates"),
             ("ohlc_2023-01-01.json", "SNAPSHOT_MALFORMED"),
-            (
-                "time_series_2023-01.json",
-                "openexchangerates USD 2023-01-01: 5 days, 3 rates",
-            ),
+            ("time_series_2023-01.json", "openexchangerates USD 2023-01-01: 5 days, 3 rates"),
         ],
     );
 }
@@ -186,22 +164,13 @@ fn fixer_shaped_answers_are_read_or_refused() {
     check_folder(
         &data.join("providers/fixer"),
         &[
-            (
-                "error_105_base_currency_access_restricted.json",
-                "SNAPSHOT_ERROR_BODY",
-            ),
-            (
-                "historical_2000-01-03_date_only.json",
-                "fixer USD 2000-01-03: 1 days, 27 rates",
-            ),
+            ("error_105_base_currency_access_restricted.json", "SNAPSHOT_ERROR_BODY"),
+            ("historical_2000-01-03_date_only.json", "fixer USD 2000-01-03: 1 days, 27 rates"),
             (
                 "historical_2000-01-03_with_timestamp.json",
                 "fixer USD 2000-01-03: 1 days, 27 rates, SNAPSHOT_TIME_SUSPECT",
             ),
-            (
-                "latest_2016-08-26_date_only.json",
-                "fixer EUR 2016-08-26: 1 days, 31 rates",
-            ),
+            ("latest_2016-08-26_date_only.json", "fixer EUR 2016-08-26: 1 days, 31 rates"),
             (
                 "latest_2016-08-26_with_timestamp.json",
                 "fixer EUR 2016-08-26: 1 days, 31 rates, SNAPSHOT_TIME_SUSPECT",
@@ -212,18 +181,9 @@ fn fixer_shaped_answers_are_read_or_refused() {
         &data.join("providers/exchangerate_host"),
         &[
             ("error_success_false.json", "SNAPSHOT_ERROR_BODY"),
-            (
-                "historical_2000-01-03.json",
-                "fixer EUR 2000-01-03: 1 days, 27 rates",
-            ),
-            (
-                "latest_2022-04-29.json",
-                "fixer EUR 2022-04-29: 1 days, 168 rates",
-            ),
-            (
-                "latest_2022-12-30_one_line.json",
-                "fixer EUR 2022-12-30: 1 days, 168 rates",
-            ),
+            ("historical_2000-01-03.json", "fixer EUR 2000-01-03: 1 days, 27 rates"),
+            ("latest_2022-04-29.json", "fixer EUR 2022-04-29: 1 days, 168 rates"),
+            ("latest_2022-12-30_one_line.json", "fixer EUR 2022-12-30: 1 days, 168 rates"),
         ],
     );
 }
@@ -237,14 +197,8 @@ fn other_providers_answers_are_read_or_refused() {
         &data.join("providers/currencylayer"),
         &[
             ("error_101_invalid_access_key.json", "SNAPSHOT_ERROR_BODY"),
-            (
-                "historical_2015-05-05.json",
-                "currencylayer USD 2015-05-05 at 1430870399: 1 days, 167 rates",
-            ),
-            (
-                "live.json",
-                "currencylayer USD 2014-05-10 at 1399748450: 1 days, 1 rates",
-            ),
+            ("historical_2015-05-05.json", "currencylayer USD 2015-05-05 at 1430870399: 1 days, 167 rates"),
+            ("live.json", "currencylayer USD 2014-05-10 at 1399748450: 1 days, 1 rates"),
         ],
     );
     check_folder(
@@ -255,40 +209,19 @@ fn other_providers_answers_are_read_or_refused() {
                 "historical_asked_sunday_2026-10-25_answers_friday.json",
                 "frankfurter EUR 2026-10-23: 1 days, 29 rates, SNAPSHOT_TIME_SUSPECT",
             ),
-            (
-                "latest_2026-10-30.json",
-                "frankfurter EUR 2026-10-30: 1 days, 29 rates",
-            ),
-            (
-                "latest_amount_10_scales_rates.json",
-                "frankfurter EUR 2026-10-30: 1 days, 29 rates",
-            ),
-            (
-                "time_series_2026-10-19_2026-10-30.json",
-                "frankfurter EUR 2026-10-19: 10 days, 5 rates",
-            ),
+            ("latest_2026-10-30.json", "frankfurter EUR 2026-10-30: 1 days, 29 rates"),
+            ("latest_amount_10_scales_rates.json", "frankfurter EUR 2026-10-30: 1 days, 29 rates"),
+            ("time_series_2026-10-19_2026-10-30.json", "frankfurter EUR 2026-10-19: 10 days, 5 rates"),
         ],
     );
     check_folder(
         &data.join("providers/other"),
         &[
-            (
-                "abstractapi_live.json",
-                "abstractapi USD 2021-05-14 at 1620998100: 1 days, 32 rates",
-            ),
+            ("abstractapi_live.json", "abstractapi USD 2021-05-14 at 1620998100: 1 days, 32 rates"),
             ("coinlayer_error.json", "SNAPSHOT_ERROR_BODY"),
-            (
-                "coinlayer_live_opposite_orientation.json",
-                "SNAPSHOT_MALFORMED",
-            ),
-            (
-                "exchangeratesapi_error_no_rates_available.json",
-                "SNAPSHOT_ERROR_BODY",
-            ),
-            (
-                "exchangeratesapi_latest.json",
-                "fixer EUR 2021-04-23 at 1619171643: 1 days, 1 rates",
-            ),
+            ("coinlayer_live_opposite_orientation.json", "SNAPSHOT_MALFORMED"),
+            ("exchangeratesapi_error_no_rates_available.json", "SNAPSHOT_ERROR_BODY"),
+            ("exchangeratesapi_latest.json", "fixer EUR 2021-04-23 at 1619171643: 1 days, 1 rates"),
         ],
     );
 }
@@ -301,18 +234,9 @@ fn central_bank_xml_answers_are_read() {
     check_folder(
         &data.join("providers/ecb"),
         &[
-            (
-                "eurofxref-daily_2015-01-07.xml",
-                "ecb EUR 2015-01-07: 1 days, 31 rates",
-            ),
-            (
-                "eurofxref-daily_2023-01-03.xml",
-                "ecb EUR 2023-01-03: 1 days, 30 rates",
-            ),
-            (
-                "eurofxref-hist-90d_2019-11-29.xml",
-                "ecb EUR 2019-09-02: 65 days, 32 rates",
-            ),
+            ("eurofxref-daily_2015-01-07.xml", "ecb EUR 2015-01-07: 1 days, 31 rates"),
+            ("eurofxref-daily_2023-01-03.xml", "ecb EUR 2023-01-03: 1 days, 30 rates"),
+            ("eurofxref-hist-90d_2019-11-29.xml", "ecb EUR 2019-09-02: 65 days, 32 rates"),
         ],
     );
 }
@@ -323,23 +247,11 @@ fn frankfurter_amount_of_ten_gives_the_central_bank_s_rates() {
     let Some(data) = data_folder("frankfurter_amount_of_ten_gives_the_central_bank_s_rates") else {
         return;
     };
-    let rates = |file: &str| {
-        read_file(&data.join(file))
-            .unwrap()
-            .snapshots
-            .remove(0)
-            .rates
-    };
+    let rates = |file: &str| read_file(&data.join(file)).unwrap().snapshots.remove(0).rates;
     let published = rates("ecb/eurofxref.csv");
     assert_eq!(published.len(), 29);
-    assert_eq!(
-        rates("providers/frankfurter/latest_2026-10-30.json"),
-        published
-    );
-    assert_eq!(
-        rates("providers/frankfurter/latest_amount_10_scales_rates.json"),
-        published
-    );
+    assert_eq!(rates("providers/frankfurter/latest_2026-10-30.json"), published);
+    assert_eq!(rates("providers/frankfurter/latest_amount_10_scales_rates.json"), published);
 }
 
 #[test]
@@ -350,21 +262,11 @@ fn every_daily_file_is_read() {
     let mut rate_dates = BTreeSet::new();
     for entry in fs::read_dir(data.join("oxr/daily")).unwrap() {
         let path = entry.unwrap().path();
-        let admission =
-            read_file(&path).unwrap_or_else(|refusal| panic!("{}: {refusal}", path.display()));
-        let [snapshot] = &admission.snapshots[..] else {
-            panic!("{}: one snapshot", path.display())
-        };
-        assert_eq!(
-            format!("{}.json", snapshot.rate_date),
-            path.file_name().unwrap().to_str().unwrap()
-        );
+        let admission = read_file(&path).unwrap_or_else(|refusal| panic!("{}: {refusal}", path.display()));
+        let [snapshot] = &admission.snapshots[..] else { panic!("{}: one snapshot", path.display()) };
+        assert_eq!(format!("{}.json", snapshot.rate_date), path.file_name().unwrap().to_str().unwrap());
         assert_eq!(admission.notices, [], "{}", path.display());
-        assert!(
-            admission.entries.iter().all(|entry| entry.code == "ZWD"),
-            "{:?}",
-            admission.entries
-        );
+        assert!(admission.entries.iter().all(|entry| entry.code == "ZWD"), "{:?}", admission.entries);
         rate_dates.insert(snapshot.rate_date);
     }
     assert_eq!(rate_dates.len(), 412);
@@ -377,25 +279,13 @@ fn whole_history_of_the_central_bank_is_read() {
     };
     let mut table = Vec::new();
     let packed = fs::read(data.join("ecb/eurofxref-hist.csv.gz")).unwrap();
-    flate2::read::GzDecoder::new(&packed[..])
-        .read_to_end(&mut table)
-        .unwrap();
+    flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut table).unwrap();
     let admission = read("eurofxref-hist.csv", &table).unwrap();
     assert_eq!(admission.snapshots.len(), 7_126);
     assert_eq!((admission.entries.len(), admission.notices.len()), (0, 0));
     let (first, last) = (&admission.snapshots[0], &admission.snapshots[7_125]);
-    assert_eq!(
-        (first.rate_date.to_string(), first.rates.len()),
-        ("1999-01-04".to_owned(), 27)
-    );
-    assert_eq!(
-        (last.rate_date.to_string(), last.rates.len()),
-        ("2026-10-30".to_owned(), 29)
-    );
-    let rate_count: usize = admission
-        .snapshots
-        .iter()
-        .map(|snapshot| snapshot.rates.len())
-        .sum();
+    assert_eq!((first.rate_date.to_string(), first.rates.len()), ("1999-01-04".to_owned(), 27));
+    assert_eq!((last.rate_date.to_string(), last.rates.len()), ("2026-10-30".to_owned(), 29));
+    let rate_count: usize = admission.snapshots.iter().map(|snapshot| snapshot.rates.len()).sum();
     assert_eq!(rate_count, 221_702);
 }

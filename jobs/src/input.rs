@@ -17,8 +17,12 @@ pub(crate) fn planning(error: DataFusionError, what: &str) -> JobError {
     if let Some(known) = known(&error) {
         return known;
     }
-    let error = error.strip_backtrace();
-    JobError::usage(format!("{what}: {error}"))
+    let text = match error {
+        // Its own prefix would only repeat that this is about planning.
+        DataFusionError::Plan(text) => text,
+        other => other.strip_backtrace(),
+    };
+    JobError::usage(format!("{what}: {text}"))
 }
 
 /// An error while a plan ran.

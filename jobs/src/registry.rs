@@ -52,10 +52,13 @@ pub fn reference_page() -> String {
     page
 }
 
-/// Returns the SQL functions that a job's SQL may use: signature and summary.
+/// Returns the SQL functions that a job's SQL may use: signature and summary, which is the first line of
+/// the function's documentation.
 pub fn functions() -> Vec<(String, String)> {
-    let listed =
-        |function: cambist_udfs::sql::FunctionDescription| (function.signature, function.doc.description);
+    let listed = |function: cambist_udfs::sql::FunctionDescription| {
+        let summary = function.doc.description.lines().next().unwrap_or_default().to_owned();
+        (function.signature, summary)
+    };
     cambist_udfs::sql::functions().into_iter().map(listed).collect()
 }
 

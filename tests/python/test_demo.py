@@ -47,6 +47,14 @@ def test_the_jobs_are_listed_with_their_options():
         assert option in page
 
 
+def test_the_functions_are_listed_with_one_line_each():
+    lines = cambist.succeed("functions").stdout.strip().splitlines()
+    assert len(lines) % 2 == 0 and all(line.startswith("      ") for line in lines[1::2]), lines
+    names = {line.split("(")[0] for line in lines[::2]}
+    assert {"fx_convert", "fx_rate", "fx_rate_date", "money_round", "currency_minor_units", "currency_normalize",
+            "parse_decimal", "money_sum"} <= names
+
+
 def test_help_needs_no_table_and_goes_to_stdout():
     assert "normalize" in cambist.succeed("--help").stdout
     assert "--max-quarantine-ratio" in cambist.succeed("normalize", "--help").stdout

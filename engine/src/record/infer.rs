@@ -31,7 +31,7 @@ const SAMPLE_BYTES_MAX: u64 = 16 << 20;
 /// records (all of a source of at most 64 MiB, else `sample_records` records of `sample_files` files),
 /// the declared types and roles and the configured paths. Undeclared columns of delimited files are text;
 /// those of JSON files are `int64`, `decimal(38,9)` or `bool` where all values seen are, else text, and
-/// columns with a role are text.
+/// columns with a role and those of paths are text.
 ///
 /// # Errors
 /// [`RecordError::Empty`] where no file has anything to infer from, or [`RecordError::DamagedFile`]
@@ -110,7 +110,9 @@ async fn infer_json(
             merge_kind(&mut columns, &mut places, key, kind);
         }
     }
-    let configured = config.paths.iter().chain(config.types.keys()).chain(config.roles.keys());
+    // A role may be an SQL expression, which must not turn into a column that no record has.
+    let roles = config.roles.keys().filter(|role| is_plain_name(role));
+    let configured = config.paths.iter().chain(config.types.keys()).chain(roles);
     for name in configured {
         merge_kind(&mut columns, &mut places, name.clone(), ValueKind::Null);
     }
@@ -119,11 +121,17 @@ async fn infer_json(
     }
     let fields = columns.iter().map(|(name, kind)| {
         // What a row is converted from stays text: its own readers take every form of it.
-        let own = if config.roles.contains_key(name) { ColumnType::Text } else { kind.column_type() };
+        // So does what a path names, which was not looked at: `kind` is of a key that bears the path's name.
+        let is_text = config.roles.contains_key(name) || config.paths.contains(name);
+        let own = if is_text { ColumnType::Text } else { kind.column_type() };
         let column_type = config.types.get(name).copied().unwrap_or(own);
         Arc::new(Field::new(name, column_type.data_type(), true))
     });
     Ok(with_hidden_columns(fields.collect(), DataType::BinaryView))
+}
+
+fn is_plain_name(role: &str) -> bool {
+    role.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
 }
 
 /// How much of a JSON source is read to learn its columns.

@@ -240,8 +240,8 @@ const OPTIONS: &[OptionDescription] = &[
     option(
         "source.types",
         "table of column = type",
-        "text",
-        "`text`, `int64`, `decimal(p,s)`, `bool`, `date`, `timestamp`, `float64`; CSV columns that are not named stay text",
+        "CSV: text; JSON: what all values are; Parquet: its own",
+        "`text`, `int64`, `decimal(p,s)`, `bool`, `date`, `timestamp` (local), `timestamptz` (an instant), `float64`",
     ),
     option(
         "source.paths",

@@ -16,6 +16,7 @@ use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{MemTable, TableProvider};
+use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, collect};
@@ -87,11 +88,16 @@ pub(super) async fn plan_source(
 }
 
 async fn logical_plan(context: &SessionContext, sql: &str) -> Result<LogicalPlan> {
-    let failed = |error| planning(error, "the source SQL cannot be planned");
-    let plan = context.state().create_logical_plan(sql).await.map_err(failed)?;
+    let plan = context.state().create_logical_plan(sql).await.map_err(|error| match error {
+        // Several statements, of which the message says that they are not supported yet.
+        DataFusionError::NotImplemented(_) => {
+            planning(error, "the source SQL is not supported, expected one SELECT")
+        }
+        error => planning(error, "the source SQL cannot be planned"),
+    })?;
     let read_only =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    read_only.verify_plan(&plan).map_err(failed)?;
+    read_only.verify_plan(&plan).map_err(|error| planning(error, "the source SQL is not a SELECT"))?;
     Ok(plan)
 }
 

@@ -88,9 +88,9 @@ async fn sets_malformed_lines_aside_and_keeps_their_neighbours() {
 }
 
 #[tokio::test]
-async fn takes_the_last_of_equal_keys_and_ignores_unsampled_ones() {
+async fn takes_the_last_of_equal_keys_and_all_keys_of_a_small_source() {
     let config = RecordConfig { sample_records: 1, ..ndjson() };
-    check(&config, b"{\"a\":1,\"a\":2}\n{\"b\":3,\"a\":4}\n", &["1@0 2", "2@14 4"]).await;
+    check(&config, b"{\"a\":1,\"a\":2}\n{\"b\":3,\"a\":4}\n", &["1@0 2|-", "2@14 4|3"]).await;
 }
 
 #[tokio::test]
@@ -177,4 +177,16 @@ async fn skips_3_mib_of_one_object() {
     assert_eq!((rows.len(), rows[0].as_str()), (3, "1@0 1"));
     assert_eq!(rows[2], "3@3145743 2");
     assert_eq!(raw(&batches[0], 1).len(), RAW_BYTES_MAX);
+}
+
+/// A role may be a column that no record of today has, or an SQL expression, which is no column at all.
+#[tokio::test]
+async fn a_role_that_is_an_expression_brings_no_column() {
+    let mut config = ndjson();
+    config.roles.insert("price * quantity".to_owned(), ColumnRole::Amount);
+    config.roles.insert("currency".to_owned(), ColumnRole::Currency);
+    let objects = Objects::new(&[("f", b"{\"price\":1.5,\"quantity\":2}\n".as_slice())]).await;
+    let schema = infer(&objects.store, &objects.files, &config).await.unwrap();
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(names, ["price", "quantity", "currency", RECORD_COLUMN, FAULT_COLUMN]);
 }

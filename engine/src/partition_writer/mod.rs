@@ -1,8 +1,8 @@
 //! `PartitionWriter`: writes each task's rows as hive-partitioned Parquet, staged and invisible, and what
 //! was quarantined beside them; yields one manifest row per task, from which the driver commits.
 //!
-//! One child, whose partitioning it keeps. Memory is bounded by a row buffer and a budget for encoded,
-//! not yet written row groups, whatever the number of rows and partitions.
+//! One child, whose partitioning it keeps. Memory is bounded by a row buffer per task and one row group
+//! under construction, whatever the number of rows and partitions.
 
 mod content_hash;
 mod exec;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, Date32Array, Decimal128Array, DictionaryArray, Int32Array, PrimitiveBuilder, StringArray,
-};
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type};
+use arrow::array::NullBufferBuilder;
+use arrow::array::{ArrayRef, Date32Array, Decimal128Array, DictionaryArray, Int32Array, StringArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, Int32Type};
 use cambist_udfs::currency::Currency;
 use cambist_udfs::decimal::MAX_SCALE;
 use cambist_udfs::rate::RateBook;
@@ -78,22 +78,27 @@ pub(super) struct Columns {
     source_currency: Vec<i32>,
     provenance: Vec<Provenance>,
     rates: Vec<Vec<i128>>,
-    age_days: PrimitiveBuilder<Int32Type>,
+    age_days: Vec<i32>,
     event_day: Vec<i32>,
 }
 
+/// The snapshot's columns of one target; the day, the snapshot and the age are null together.
 struct Provenance {
-    rate_date: PrimitiveBuilder<Date32Type>,
-    snapshot: PrimitiveBuilder<Int32Type>,
-    source_rate: PrimitiveBuilder<Decimal128Type>,
+    rate_date: Vec<i32>,
+    snapshot: Vec<i32>,
+    source_rate: Vec<i128>,
+    has_snapshot: NullBufferBuilder,
+    has_rate: NullBufferBuilder,
 }
 
 impl Columns {
     pub(super) fn with_capacity(rows: usize, targets: usize) -> Self {
         let provenance = || Provenance {
-            rate_date: PrimitiveBuilder::with_capacity(rows),
-            snapshot: PrimitiveBuilder::with_capacity(rows),
-            source_rate: PrimitiveBuilder::with_capacity(rows),
+            rate_date: Vec::with_capacity(rows),
+            snapshot: Vec::with_capacity(rows),
+            source_rate: Vec::with_capacity(rows),
+            has_snapshot: NullBufferBuilder::new(rows),
+            has_rate: NullBufferBuilder::new(rows),
         };
         Self {
             amounts: vec![Vec::with_capacity(rows); targets],
@@ -101,7 +106,7 @@ impl Columns {
             source_currency: Vec::with_capacity(rows),
             provenance: (0..targets).map(|_| provenance()).collect(),
             rates: vec![Vec::with_capacity(rows); targets],
-            age_days: PrimitiveBuilder::with_capacity(rows),
+            age_days: Vec::with_capacity(rows),
             event_day: Vec::with_capacity(rows),
         }
     }
@@ -116,7 +121,7 @@ impl Columns {
         self.source_currency.push(source.index() as i32);
         self.event_day.push(day);
         let main = targets.iter().find_map(|target| target.origin);
-        self.age_days.append_option(main.map(|origin| origin.age_days as i32));
+        self.age_days.push(main.map_or(0, |origin| origin.age_days as i32));
         match main {
             Some(origin) => self.provenance[0].push(origin),
             None => self.provenance[0].push_without_snapshot(),
@@ -140,27 +145,30 @@ impl Columns {
 
     /// Returns the columns in the order of the output schema, the event day last.
     pub(super) fn finish(
-        mut self,
+        self,
         targets: &[TargetCurrency],
         source_scale: u8,
         dictionaries: &Dictionaries,
     ) -> Result<(Vec<ArrayRef>, ArrayRef)> {
         let mut columns: Vec<ArrayRef> = Vec::new();
         for (target, amounts) in targets.iter().zip(self.amounts) {
-            columns.push(decimals(amounts, target.minor_units)?);
+            columns.push(decimals(amounts, target.minor_units, None)?);
         }
-        columns.push(decimals(self.source_amount, source_scale)?);
+        columns.push(decimals(self.source_amount, source_scale, None)?);
         columns.push(coded(Int32Array::from(self.source_currency), &dictionaries.currencies)?);
         let mut provenance = self.provenance.into_iter();
+        let mut is_aged = None;
         for main in provenance.by_ref().take(1) {
-            columns.extend(main.finish(dictionaries)?);
+            let (main, has_snapshot) = main.finish(dictionaries)?;
+            columns.extend(main);
+            is_aged = has_snapshot;
         }
         for rates in self.rates {
-            columns.push(decimals(rates, MAX_SCALE)?);
+            columns.push(decimals(rates, MAX_SCALE, None)?);
         }
-        columns.push(Arc::new(self.age_days.finish()));
+        columns.push(Arc::new(Int32Array::try_new(self.age_days.into(), is_aged)?));
         for further in provenance {
-            columns.extend(further.finish(dictionaries)?);
+            columns.extend(further.finish(dictionaries)?.0);
         }
         Ok((columns, Arc::new(Int32Array::from(self.event_day))))
     }
@@ -169,32 +177,41 @@ impl Columns {
 impl Provenance {
     #[inline]
     fn push(&mut self, origin: Origin) {
-        self.rate_date.append_value(origin.rate_date);
-        self.snapshot.append_value(origin.snapshot as i32);
-        self.source_rate.append_value(origin.source_rate);
+        self.rate_date.push(origin.rate_date);
+        self.snapshot.push(origin.snapshot as i32);
+        self.source_rate.push(origin.source_rate);
+        self.has_snapshot.append_non_null();
+        self.has_rate.append_non_null();
     }
 
     fn push_without_snapshot(&mut self) {
-        self.rate_date.append_null();
-        self.snapshot.append_null();
-        self.source_rate.append_value(ONE);
+        self.rate_date.push(0);
+        self.snapshot.push(0);
+        self.source_rate.push(ONE);
+        self.has_snapshot.append_null();
+        self.has_rate.append_non_null();
     }
 
     #[inline]
     fn push_null(&mut self) {
-        self.rate_date.append_null();
-        self.snapshot.append_null();
-        self.source_rate.append_null();
+        self.rate_date.push(0);
+        self.snapshot.push(0);
+        self.source_rate.push(0);
+        self.has_snapshot.append_null();
+        self.has_rate.append_null();
     }
 
-    fn finish(mut self, dictionaries: &Dictionaries) -> Result<[ArrayRef; 3]> {
-        let rate_date: Date32Array = self.rate_date.finish();
-        let source_rate = self.source_rate.finish().with_data_type(decimal_type(MAX_SCALE));
-        Ok([
-            Arc::new(rate_date),
-            coded(self.snapshot.finish(), &dictionaries.snapshots)?,
-            Arc::new(source_rate),
-        ])
+    /// Returns the columns, and which rows have a snapshot.
+    fn finish(mut self, dictionaries: &Dictionaries) -> Result<([ArrayRef; 3], Option<NullBuffer>)> {
+        let has_snapshot = self.has_snapshot.finish();
+        let rate_date = Date32Array::try_new(self.rate_date.into(), has_snapshot.clone())?;
+        let snapshot = Int32Array::try_new(self.snapshot.into(), has_snapshot.clone())?;
+        let columns = [
+            Arc::new(rate_date) as ArrayRef,
+            coded(snapshot, &dictionaries.snapshots)?,
+            decimals(self.source_rate, MAX_SCALE, self.has_rate.finish())?,
+        ];
+        Ok((columns, has_snapshot))
     }
 }
 
@@ -202,10 +219,7 @@ fn coded(keys: Int32Array, values: &ArrayRef) -> Result<ArrayRef> {
     Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::clone(values))?))
 }
 
-fn decimals(mantissas: Vec<i128>, scale: u8) -> Result<ArrayRef> {
-    Ok(Arc::new(Decimal128Array::from(mantissas).with_data_type(decimal_type(scale))))
-}
-
-fn decimal_type(scale: u8) -> DataType {
-    DataType::Decimal128(PRECISION, scale.cast_signed())
+fn decimals(mantissas: Vec<i128>, scale: u8, validity: Option<NullBuffer>) -> Result<ArrayRef> {
+    let values = Decimal128Array::try_new(mantissas.into(), validity)?;
+    Ok(Arc::new(values.with_data_type(DataType::Decimal128(PRECISION, scale.cast_signed()))))
 }

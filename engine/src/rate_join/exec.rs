@@ -28,22 +28,19 @@ use crate::rates::RateBooks;
 use crate::record::{FILE_FIELD, OFFSET_FIELD, RECORD_COLUMN};
 use crate::task::TaskLedger;
 
-/// Why a row is not converted.
+/// Why a row is not converted; boxed, because it is rare and every row's result would carry its size.
 #[derive(Debug)]
-pub(super) struct Refused {
-    reason: RowReason,
-    detail: String,
-}
+pub(super) struct Refused(Box<(RowReason, String)>);
 
 impl Refused {
     #[cold]
     pub(super) fn new(reason: RowReason, detail: String) -> Self {
-        Self { reason, detail }
+        Self(Box::new((reason, detail)))
     }
 
     #[cfg(test)]
     pub(super) fn reason(&self) -> RowReason {
-        self.reason
+        self.0.0
     }
 }
 
@@ -216,7 +213,8 @@ impl Joiner {
             if let Err(refused) = self.row(row, &amounts, currencies, &times, &mut targets, &mut sorted) {
                 let row = u32::try_from(row)
                     .map_err(|_| internal_datafusion_err!("a batch of more than 2^32 rows"))?;
-                sorted.rejections.push(Rejection { row, reason: refused.reason, detail: refused.detail });
+                let (reason, detail) = *refused.0;
+                sorted.rejections.push(Rejection { row, reason, detail });
             }
         }
         Ok(sorted)

@@ -92,23 +92,29 @@ impl Quotes {
     }
 
     /// Prepares the quotes of `source`, to be done before [`Self::convert`] asks for them.
+    #[inline]
     pub(super) fn prepare(&mut self, source: Currency) {
+        if !matches!(self.sources.get(source.index()), Some(Some(_))) {
+            self.add_source(source);
+        }
+    }
+
+    #[cold]
+    fn add_source(&mut self, source: Currency) {
         let slot = source.index();
         if self.sources.len() <= slot {
             self.sources.resize_with(slot + 1, || None);
         }
-        if self.sources[slot].is_none() {
-            let pair = |target: &Target| {
-                (target.currency != source).then(|| Pair {
-                    index: self.book.pair(source, target.currency),
-                    quotes: Vec::new(),
-                    places: vec![Vec::new(); usize::from(MAX_SCALE) + 1],
-                })
-            };
-            let pairs = self.targets.iter().map(pair).collect();
-            let valid_until = last_day(self.book.currencies().entry(source));
-            self.sources[slot] = Some(SourceQuotes { source, valid_until, pairs });
-        }
+        let pair = |target: &Target| {
+            (target.currency != source).then(|| Pair {
+                index: self.book.pair(source, target.currency),
+                quotes: Vec::new(),
+                places: vec![Vec::new(); usize::from(MAX_SCALE) + 1],
+            })
+        };
+        let pairs = self.targets.iter().map(pair).collect();
+        let valid_until = last_day(self.book.currencies().entry(source));
+        self.sources[slot] = Some(SourceQuotes { source, valid_until, pairs });
     }
 
     /// Converts one amount into target number `target`.

@@ -7,8 +7,9 @@ mod layers;
 
 use std::path::{Path, PathBuf};
 
-/// The workspace's folder.
+/// The workspace's folder; asked at run time, because checkouts that share a target folder share binaries.
 fn workspace() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let package = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".to_owned());
+    let package = Path::new(&package);
     package.parent().unwrap_or(package).to_path_buf()
 }

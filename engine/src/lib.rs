@@ -5,6 +5,8 @@
 
 pub mod athena;
 pub mod exact_sum;
+pub mod execution;
+pub mod failure;
 pub mod fault;
 pub mod files;
 mod json_text;
@@ -13,6 +15,7 @@ pub mod location;
 pub mod parquet_object;
 pub mod partition_writer;
 mod plan_node;
+pub mod progress;
 pub mod quarantine;
 pub mod rate_join;
 pub mod rates;

@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 
+use cambist_engine::execution::ExecutionError;
+use cambist_engine::failure::FailureKind;
 use cambist_engine::files::FilesError;
 use cambist_engine::rates::RatesError;
 use cambist_engine::record::RecordError;
@@ -23,6 +25,18 @@ pub(crate) fn planning(error: DataFusionError, what: &str) -> JobError {
         other => other.strip_backtrace(),
     };
     JobError::usage(format!("{what}: {text}"))
+}
+
+/// A plan that did not run to its end.
+pub(crate) fn of_execution(error: ExecutionError) -> JobError {
+    let kind = match &error {
+        ExecutionError::Task(failure) => match failure.kind {
+            FailureKind::Data => ErrorKind::Data,
+            _ => ErrorKind::Infrastructure,
+        },
+        _ => ErrorKind::Infrastructure,
+    };
+    JobError::new(kind, format!("the run failed: {error}"))
 }
 
 /// An error while a plan ran.

@@ -3,6 +3,7 @@
 //! A job is options → plan → run → report. Building a plan reads schemas and rates but writes nothing;
 //! only the run writes, through the table commit.
 
+pub mod context;
 pub mod error;
 pub mod explain;
 mod input;
@@ -12,6 +13,7 @@ pub mod registry;
 pub mod table_reader;
 pub mod verify;
 
+pub use cambist_engine::execution::{Execution, InProcess};
 pub use cambist_engine::fault::POINTS as FAULT_POINTS;
-pub use cambist_engine::record::ScanProgress;
+pub use cambist_engine::progress::{ProgressCounts, RunProgress};
 pub use cambist_engine::store::Stores;

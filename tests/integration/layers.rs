@@ -9,7 +9,9 @@ use crate::workspace;
 
 /// Which crates of ours each crate may use. `cambist-tests` and `cambist-benches` may use any library.
 const EDGES: &[(&str, &[&str])] = &[
-    ("cambist", &["cambist-jobs"]),
+    ("cambist", &["cambist-executor", "cambist-jobs", "cambist-scheduler"]),
+    ("cambist-scheduler", &["cambist-jobs", "cambist-engine"]),
+    ("cambist-executor", &["cambist-engine"]),
     ("cambist-jobs", &["cambist-engine", "cambist-udfs"]),
     ("cambist-engine", &["cambist-udfs"]),
     ("cambist-udfs", &[]),

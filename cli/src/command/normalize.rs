@@ -1,10 +1,12 @@
 //! `cambist normalize`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use cambist_jobs::context::{RunContext, Unobserved};
 use cambist_jobs::error::{JobError, Result};
-use cambist_jobs::normalize::{NormalizeConfig, NormalizeSpec, RunContext, RunReport, RunStatus, normalize};
-use cambist_jobs::{ScanProgress, Stores};
+use cambist_jobs::normalize::{NormalizeConfig, NormalizeSpec, RunReport, RunStatus, normalize};
+use cambist_jobs::{InProcess, RunProgress, Stores};
 
 use crate::arguments::NormalizeArguments;
 use crate::{clock, output, progress};
@@ -25,11 +27,12 @@ pub(super) async fn execute(config: &NormalizeConfig, is_quiet: bool) -> Result<
     let now = clock::now();
     let context = RunContext {
         run_id: clock::run_id(now),
+        attempt: 1,
         now,
-        cores: clock::cores(),
         stores: Stores::new(),
-        progress: ScanProgress::default(),
-        on_planned: progress::set_total,
+        execution: Arc::new(InProcess { cores: clock::cores() }),
+        progress: RunProgress::default(),
+        observer: Arc::new(Unobserved),
     };
     progress::shown(context.progress.clone(), is_quiet, normalize(config, &context)).await
 }

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -202,20 +200,5 @@ impl RecordConfig {
             Format::Ndjson | Format::Parquet => true,
             Format::Json => false,
         }
-    }
-}
-
-/// Counts the raw bytes (as stored, before decompression) that the scans of one process have read.
-#[derive(Clone, Debug, Default)]
-pub struct ScanProgress(Arc<AtomicU64>);
-
-impl ScanProgress {
-    /// Returns the bytes read so far.
-    pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn add(&self, bytes: u64) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }

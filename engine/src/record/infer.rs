@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::column_type::ColumnType;
-use super::config::{Format, RecordConfig, ScanProgress};
+use super::config::{Format, RecordConfig};
 use super::error::RecordError;
 use super::header::Header;
 use super::input::{Input, Object};
@@ -16,6 +16,7 @@ use super::parquet::read_schema;
 use super::schema::{FAULT_COLUMN, RECORD_COLUMN, with_hidden_columns};
 use super::text::{Dialect, Frame};
 use super::window::Window;
+use crate::progress::RunProgress;
 
 /// A JSON source of at most so many bytes, as stored, is read whole to learn its columns and their types.
 const WHOLE_INPUT_BYTES: u64 = 64 << 20;
@@ -51,7 +52,7 @@ pub async fn infer(
         .map(|meta| Object {
             store: Arc::clone(store),
             meta: meta.clone(),
-            progress: ScanProgress::default(),
+            progress: RunProgress::default(),
             chunk_bytes: config.chunk_bytes,
         })
         .collect();

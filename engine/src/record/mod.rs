@@ -28,7 +28,7 @@ mod window;
 mod tests;
 
 pub use column_type::{ColumnType, UnknownType};
-pub use config::{ColumnRole, Encoding, Format, RecordConfig, ScanProgress};
+pub use config::{ColumnRole, Encoding, Format, RecordConfig};
 pub use error::RecordError;
 pub use groups::plan_groups;
 pub use infer::infer;

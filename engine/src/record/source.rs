@@ -24,7 +24,7 @@ use futures::stream::{BoxStream, StreamExt, unfold};
 use object_store::ObjectStore;
 
 use super::batch::BatchBuilder;
-use super::config::{Format, RecordConfig, ScanProgress};
+use super::config::{Format, RecordConfig};
 use super::csv::Csv;
 use super::error::RecordError;
 use super::header::Header;
@@ -34,6 +34,7 @@ use super::parquet::{ParquetReader, raw_type};
 use super::schema::Layout;
 use super::text::{Dialect, Extent, TextOptions, TextReader};
 use super::window::Window;
+use crate::progress::RunProgress;
 
 const DEFAULT_BATCH_ROWS: usize = 8192;
 /// Headers are short: a range that begins inside a file reads this much to find one.
@@ -50,7 +51,7 @@ pub struct RecordSource {
     projection: SplitProjection,
     batch_rows: usize,
     metrics: ExecutionPlanMetricsSet,
-    progress: ScanProgress,
+    progress: RunProgress,
 }
 
 impl RecordSource {
@@ -63,13 +64,13 @@ impl RecordSource {
             table_schema,
             batch_rows: DEFAULT_BATCH_ROWS,
             metrics: ExecutionPlanMetricsSet::new(),
-            progress: ScanProgress::default(),
+            progress: RunProgress::default(),
         }
     }
 
     /// Counts the bytes read in `progress`. The counter is of this process and not part of the plan.
     #[must_use]
-    pub fn with_progress(mut self, progress: ScanProgress) -> Self {
+    pub fn with_progress(mut self, progress: RunProgress) -> Self {
         self.progress = progress;
         self
     }
@@ -161,7 +162,7 @@ struct RecordOpener {
     schema: SchemaRef,
     config: Arc<RecordConfig>,
     store: Arc<dyn ObjectStore>,
-    progress: ScanProgress,
+    progress: RunProgress,
 }
 
 type Batches = BoxStream<'static, Result<RecordBatch>>;
@@ -280,7 +281,7 @@ impl FileScan {
     /// Reads the header apart from the rest of a plain file.
     async fn peek_header(&self) -> Result<Option<Header>, RecordError> {
         let chunk_bytes = self.object.chunk_bytes.min(HEADER_CHUNK_BYTES);
-        let object = Object { progress: ScanProgress::default(), chunk_bytes, ..self.object.clone() };
+        let object = Object { progress: RunProgress::default(), chunk_bytes, ..self.object.clone() };
         let range = 0..object.meta.size.min(chunk_bytes as u64);
         let mut window = Window::over_file(Input::open_plain(&object, range)).await?;
         Header::read(&mut window, object.file(), &self.config).await

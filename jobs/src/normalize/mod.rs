@@ -23,4 +23,4 @@ pub use options::{
 };
 pub use plan::{NormalizePlan, plan};
 pub use report::{RULES_VERSION, RunDetails, RunReport, RunStatus, SnapshotUse};
-pub use run::{RunContext, normalize};
+pub use run::normalize;

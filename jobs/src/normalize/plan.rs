@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use cambist_engine::athena::hive_type;
 use cambist_engine::files::{self, Files};
+use cambist_engine::progress::RunProgress;
 use cambist_engine::rate_join::{
     EVENT_DATE_COLUMN, EventTimeKind, KeptColumn, RateJoin, RateJoinSpec, TargetCurrency, output_schema,
 };
 use cambist_engine::rates::{self, LoadedRates, RateBooks};
-use cambist_engine::record::ScanProgress;
 use cambist_engine::session::{session, session_config};
 use cambist_engine::store::Stores;
 use cambist_engine::table::{Column, TableSchema};
@@ -45,7 +45,7 @@ pub struct NormalizePlan {
     /// Raw bytes to read.
     pub input_bytes: u64,
     /// How the scan gets on.
-    pub progress: ScanProgress,
+    pub progress: RunProgress,
 }
 
 /// Plans a run that starts at `now` and may use `cores` tasks at once.
@@ -57,7 +57,7 @@ pub async fn plan(
     config: &NormalizeConfig,
     now: InstantMicros,
     cores: usize,
-    progress: ScanProgress,
+    progress: RunProgress,
 ) -> Result<NormalizePlan> {
     let source = files::list(stores, &config.source.url).await.map_err(|error| of_files(&error))?;
     if source.objects.is_empty() {

@@ -11,35 +11,18 @@ use cambist_engine::partition_writer::{
     read_manifests,
 };
 use cambist_engine::quarantine::{self, RawEncoding};
-use cambist_engine::record::{Encoding, ScanProgress};
-use cambist_engine::store::Stores;
+use cambist_engine::record::Encoding;
 use cambist_engine::table::{CommitDraft, CommitOutcome, DataFile, Staging, Table, TableKind};
 use cambist_engine::task::TaskCounts;
 use cambist_udfs::rate::InstantMicros;
-use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
+use datafusion::physical_plan::ExecutionPlan;
 
 use super::config::NormalizeConfig;
 use super::plan::{NormalizePlan, plan};
 use super::report::{RULES_VERSION, RunDetails, RunReport, RunStatus, SnapshotUse};
+use crate::context::{RunContext, RunPhase};
 use crate::error::{ErrorKind, JobError, Result};
-use crate::input::{of_table, running};
-
-/// What a run takes from outside: nothing below reads the clock or makes up names.
-#[derive(Clone, Debug)]
-pub struct RunContext {
-    /// The run's id, unique.
-    pub run_id: String,
-    /// When it starts.
-    pub now: jiff::Timestamp,
-    /// The machine's cores.
-    pub cores: usize,
-    /// The stores.
-    pub stores: Stores,
-    /// How the scan gets on, for a progress bar.
-    pub progress: ScanProgress,
-    /// Called once with the raw bytes to read, when they are known.
-    pub on_planned: fn(u64),
-}
+use crate::input::{of_execution, of_table, running};
 
 /// Runs the job.
 ///
@@ -51,14 +34,17 @@ pub async fn normalize(config: &NormalizeConfig, context: &RunContext) -> Result
     let root = Location::parse(&config.output_url).map_err(|error| JobError::usage(error.to_string()))?;
     let mut table = Table::open_or_create(&context.stores, &root).await.map_err(|error| of_table(&error))?;
     let now = InstantMicros(context.now.as_microsecond());
-    let plan = plan(&context.stores, config, now, context.cores, context.progress.clone()).await?;
+    let slots = context.execution.slots().await.map_err(of_execution)?;
+    let plan = plan(&context.stores, config, now, slots, context.progress.clone()).await?;
     if let Some(report) = already_done(&table, config, &plan.input_digest)? {
         return Ok(report);
     }
     table.state().check_schema(TableKind::Main, &plan.schema).map_err(|error| {
         of_table(&error).with_hint("write to another output, or bring the columns and their types back")
     })?;
-    (context.on_planned)(plan.input_bytes);
+    let tasks = plan.converted.properties().partitioning.partition_count() as u64;
+    context.progress.begin(plan.input_bytes, tasks);
+    context.observer.reached(RunPhase::Planned { input_bytes: plan.input_bytes, tasks }).await?;
     let staging = table.staging(&context.run_id);
     let executed = execute(config, context, &plan, &staging).await;
     let checked = executed.and_then(|manifests| check(config, manifests));
@@ -160,8 +146,11 @@ async fn execute(
     let writer = PartitionWriter::new(Arc::clone(&plan.converted), Arc::new(spec), staging.clone());
     let tasks = writer.properties().partitioning.partition_count();
     let writer: Arc<dyn ExecutionPlan> = Arc::new(writer);
-    let batches = collect_partitioned(writer, plan.session.task_ctx()).await.map_err(running)?;
-    let batches: Vec<_> = batches.into_iter().flatten().collect();
+    let batches = context
+        .execution
+        .collect(&context.run_id, writer, &plan.session, &context.progress)
+        .await
+        .map_err(of_execution)?;
     read_manifests(&batches, tasks).map_err(running)
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use cambist_engine::files::{self, Files};
 use cambist_engine::lineage::{SOURCE_TABLE, carry_records, check_single_stage};
+use cambist_engine::progress::RunProgress;
 use cambist_engine::record::{
-    DETAIL_FIELD, FAULT_COLUMN, Format, RECORD_COLUMN, RecordConfig, RecordSource, ScanProgress, infer,
-    plan_groups,
+    DETAIL_FIELD, FAULT_COLUMN, Format, RECORD_COLUMN, RecordConfig, RecordSource, infer, plan_groups,
 };
 use cambist_engine::source_table::SourceTable;
 use cambist_engine::store::Stores;
@@ -49,7 +49,7 @@ pub(super) async fn plan_source(
     config: &SourceConfig,
     files: &Files,
     tasks: usize,
-    progress: ScanProgress,
+    progress: RunProgress,
 ) -> Result<PlannedSource> {
     let table = source_table(context, &config.records, files, tasks, progress).await?;
     for (name, table) in &config.tables {
@@ -134,7 +134,7 @@ async fn source_table(
     records: &RecordConfig,
     files: &Files,
     tasks: usize,
-    progress: ScanProgress,
+    progress: RunProgress,
 ) -> Result<SourceTable> {
     let schema = infer(&files.store, &files.objects, records).await.map_err(|error| of_record(&error))?;
     let url = store_url(context, files)?;
@@ -167,7 +167,7 @@ async fn small_table(
             files.bytes()
         )));
     }
-    let table = source_table(context, records, &files, 1, ScanProgress::default()).await?;
+    let table = source_table(context, records, &files, 1, RunProgress::default()).await?;
     let declared = table.declared_schema();
     let all: Vec<usize> = (0..declared.fields().len()).collect();
     let scan = table.scan_columns(&all).map_err(|error| planning(error, name))?;

@@ -79,7 +79,7 @@ impl Chunks {
 
     fn advance(&mut self, bytes: u64) {
         let counted = self.end.saturating_sub(self.position).min(bytes);
-        self.object.progress.add(counted);
+        self.object.progress.add_bytes(counted);
         self.position += bytes;
         if self.position >= self.requested {
             self.payload = None;

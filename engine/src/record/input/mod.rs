@@ -12,8 +12,8 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use super::config::ScanProgress;
 use super::error::RecordError;
+use crate::progress::RunProgress;
 use chunks::Chunks;
 use decoder::{Decoder, Step};
 
@@ -26,7 +26,7 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 pub(crate) struct Object {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) meta: ObjectMeta,
-    pub(crate) progress: ScanProgress,
+    pub(crate) progress: RunProgress,
     pub(crate) chunk_bytes: usize,
 }
 

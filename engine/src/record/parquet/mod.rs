@@ -196,7 +196,7 @@ impl ParquetReader {
             match stream.next().await {
                 Some(Ok(batch)) => {
                     let bytes = self.progress.advance(batch.num_rows() as u64);
-                    self.object.progress.add(bytes);
+                    self.object.progress.add_bytes(bytes);
                     let batch = self.convert(&batch);
                     return batch.map(Some).map_err(|source| arrow_error(self.object.file(), source));
                 }
@@ -208,7 +208,7 @@ impl ParquetReader {
             }
             self.stream = None;
         }
-        self.object.progress.add(self.progress.rest());
+        self.object.progress.add_bytes(self.progress.rest());
         match self.damage.take() {
             None => Ok(None),
             Some(detail) if self.allow_damaged => {

@@ -1,6 +1,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::progress::RunProgress;
 
 pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -131,8 +132,8 @@ async fn counts_the_raw_bytes_that_were_read() {
     let bytes = gzip(FILE);
     let objects = Objects::new(&[("f", bytes.as_slice())]).await;
     let schema = infer(&objects.store, &objects.files, &csv()).await.unwrap();
-    let progress = ScanProgress::default();
+    let progress = RunProgress::default();
     let source = RecordSource::new(Arc::new(csv()), schema).with_progress(progress.clone());
     scan(&objects.store, source, objects.whole()).await.unwrap();
-    assert_eq!(progress.bytes(), bytes.len() as u64);
+    assert_eq!(progress.counts().bytes_done, bytes.len() as u64);
 }

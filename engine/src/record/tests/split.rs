@@ -1,6 +1,7 @@
 //! A file gives the same rows in one piece and in byte ranges, wherever it is cut.
 
 use super::*;
+use crate::progress::RunProgress;
 
 /// Rows without their numbers, which a range that begins inside the file cannot know.
 fn unnumbered(rows: &[String]) -> Vec<String> {
@@ -68,11 +69,15 @@ async fn ranges_count_each_byte_of_a_file_once() {
     let objects = Objects::new(&[("f", bytes)]).await;
     let schema = infer(&objects.store, &objects.files, &csv()).await.unwrap();
     for cut in 1..bytes.len() - 1 {
-        let progress = ScanProgress::default();
+        let progress = RunProgress::default();
         let source = RecordSource::new(Arc::new(csv()), Arc::clone(&schema)).with_progress(progress.clone());
         scan(&objects.store, source, objects.cut(&[cut])).await.unwrap();
         // One byte of the range before is read again, to see whether a record begins here.
         let bytes = bytes.len() as u64;
-        assert!((bytes - 5..=bytes + 1).contains(&progress.bytes()), "{}", progress.bytes());
+        assert!(
+            (bytes - 5..=bytes + 1).contains(&progress.counts().bytes_done),
+            "{}",
+            progress.counts().bytes_done
+        );
     }
 }

@@ -1,0 +1,1 @@
+//! Ballista's executor with Cambist's session, stores and bounds.

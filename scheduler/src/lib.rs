@@ -1,0 +1,1 @@
+//! Ballista's scheduler with Cambist's session, and the job service on top of it.

@@ -22,6 +22,7 @@ mod schema;
 mod staging;
 mod staging_objects;
 mod state;
+mod unstage;
 
 pub use commit::{CommitDraft, CommitOutcome};
 pub use ddl::{DdlDialect, DdlOptions};

@@ -73,7 +73,7 @@ pub(super) fn setback(error: &str, graph: Option<&dyn ExecutionGraph>, executors
     let failed_task = graph.and_then(failed_task);
     match failed_task {
         Some(FailedReason::IoError(_)) => {
-            Setback::Task(TaskFailure { kind: FailureKind::Transient, message: error.to_owned() })
+            Setback::Task(TaskFailure { kind: FailureKind::Transient, message: error.to_owned(), hint: None })
         }
         Some(
             FailedReason::FetchPartitionError(_)
@@ -83,12 +83,12 @@ pub(super) fn setback(error: &str, graph: Option<&dyn ExecutionGraph>, executors
         ) => Setback::Lost(error.to_owned()),
         None if executors_lost => Setback::Lost(error.to_owned()),
         Some(FailedReason::ExecutionError(_)) | None => {
-            Setback::Task(TaskFailure { kind: FailureKind::Internal, message: error.to_owned() })
+            Setback::Task(TaskFailure { kind: FailureKind::Internal, message: error.to_owned(), hint: None })
         }
     }
 }
 
-/// Returns the reason of the last task that failed by itself; the others of its stage were then stopped.
+/// Returns the reason of a task that failed by itself; the others of its stage were then stopped.
 fn failed_task(graph: &dyn ExecutionGraph) -> Option<FailedReason> {
     let infos = graph.stages().values().filter_map(ExecutionStage::task_infos).flatten();
     let mut reasons = infos.filter_map(|info| match &info.task_status {
@@ -96,5 +96,5 @@ fn failed_task(graph: &dyn ExecutionGraph) -> Option<FailedReason> {
         _ => None,
     });
     let by_itself = |reason: &FailedReason| !matches!(reason, FailedReason::TaskKilled(_));
-    reasons.rfind(by_itself)
+    reasons.find(by_itself)
 }

@@ -80,7 +80,8 @@ impl Submission {
             FetchError::Lost { .. } => Setback::Lost(error.to_string()),
             FetchError::TooLarge { .. } => Setback::Task(TaskFailure {
                 kind: FailureKind::Resources,
-                message: format!("{error}; expected a smaller result"),
+                message: error.to_string(),
+                hint: Some("select fewer rows, or write them to a table".to_owned()),
             }),
         })?;
         if several_stages {

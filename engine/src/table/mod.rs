@@ -19,6 +19,7 @@ mod publish;
 mod record;
 mod root;
 mod schema;
+mod sink;
 mod staging;
 mod state;
 

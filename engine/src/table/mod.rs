@@ -8,6 +8,7 @@
 //! local table is as good as its file system.
 
 mod commit;
+mod compact;
 mod ddl;
 mod error;
 mod files;
@@ -24,6 +25,7 @@ mod staging;
 mod state;
 
 pub use commit::{CommitDraft, CommitOutcome};
+pub use compact::{Compaction, CompactionOutcome, Replacement};
 pub use ddl::{DdlDialect, DdlOptions};
 pub use error::TableError;
 pub use files::{TableFile, Whereabouts};

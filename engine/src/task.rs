@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::exact_sum::{CurrencySums, merge_sums};
+use crate::task_input::InputRange;
 
 /// Quarantine batches that may wait for their writer before the operators are held back.
 const QUARANTINE_QUEUE_BATCHES: usize = 4;
@@ -84,6 +85,7 @@ impl TaskCounts {
 /// The ledger of one task.
 #[derive(Debug)]
 pub struct TaskLedger {
+    inputs: Mutex<Vec<InputRange>>,
     quarantine: Mutex<Option<mpsc::Sender<RecordBatch>>>,
     counts: Mutex<TaskCounts>,
 }
@@ -93,7 +95,11 @@ impl TaskLedger {
     /// [`crate::quarantine::diverted_schema`].
     pub fn open() -> (Arc<Self>, mpsc::Receiver<RecordBatch>) {
         let (sender, receiver) = mpsc::channel(QUARANTINE_QUEUE_BATCHES);
-        let ledger = Self { quarantine: Mutex::new(Some(sender)), counts: Mutex::default() };
+        let ledger = Self {
+            inputs: Mutex::default(),
+            quarantine: Mutex::new(Some(sender)),
+            counts: Mutex::default(),
+        };
         (Arc::new(ledger), receiver)
     }
 
@@ -105,6 +111,16 @@ impl TaskLedger {
         context.session_config().get_extension::<Self>().ok_or_else(|| {
             internal_datafusion_err!("no task ledger, expected a PartitionWriter above this operator")
         })
+    }
+
+    /// Notes what the task reads, as the operator that reads it sees it.
+    pub fn note_inputs(&self, inputs: &[InputRange]) {
+        lock(&self.inputs).extend_from_slice(inputs);
+    }
+
+    /// Returns what was noted so far.
+    pub fn inputs(&self) -> Vec<InputRange> {
+        lock(&self.inputs).clone()
     }
 
     /// Sends rows to the quarantine; waits while its writer is behind.

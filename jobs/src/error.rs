@@ -1,9 +1,13 @@
 //! Why a job did not do its work, by what the caller should do about it.
 
 use std::error::Error as StdError;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// What kind of failure it is; decides the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The data is at fault: mend the data.
     Data,
@@ -91,5 +95,78 @@ impl JobError {
     }
 }
 
+/// A failure as it is kept in a run's record and sent over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobFailure {
+    /// What the caller should do.
+    pub kind: ErrorKind,
+    /// What was found.
+    pub message: String,
+    /// What to do next, where the message does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The causes, from the nearest to the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+}
+
+impl fmt::Display for JobFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<&JobError> for JobFailure {
+    fn from(error: &JobError) -> Self {
+        let mut causes = Vec::new();
+        let mut cause = error.source();
+        while let Some(found) = cause {
+            causes.push(found.to_string());
+            cause = found.source();
+        }
+        Self { kind: error.kind, message: error.message.clone(), hint: error.hint.clone(), causes }
+    }
+}
+
+impl From<JobFailure> for JobError {
+    fn from(failure: JobFailure) -> Self {
+        let nest = |source: Option<Box<Cause>>, message| Some(Box::new(Cause { message, source }));
+        let source = failure.causes.into_iter().rev().fold(None, nest);
+        Self {
+            kind: failure.kind,
+            message: failure.message,
+            hint: failure.hint,
+            source: source.map(|cause| cause as Box<dyn StdError + Send + Sync>),
+        }
+    }
+}
+
+/// A cause whose type was left behind in another process.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Cause {
+    message: String,
+    source: Option<Box<Self>>,
+}
+
 /// The result of a job's step.
 pub type Result<T, E = JobError> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_survives_the_way_through_json() {
+        let inner = std::io::Error::other("connection reset");
+        let error = JobError::new(ErrorKind::NotReady, "no rates yet")
+            .with_hint("wait")
+            .caused_by(JobError::data("cannot read").caused_by(inner));
+        let failure = JobFailure::from(&error);
+        assert_eq!(failure.causes, ["cannot read", "connection reset"]);
+        let text = serde_json::to_string(&failure).unwrap();
+        assert!(text.contains(r#""kind":"not_ready""#), "{text}");
+        let back = JobError::from(serde_json::from_str::<JobFailure>(&text).unwrap());
+        assert_eq!(JobFailure::from(&back), failure);
+    }
+}

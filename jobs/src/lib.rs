@@ -9,6 +9,7 @@ pub mod explain;
 mod input;
 pub mod maintenance;
 pub mod normalize;
+mod options;
 pub mod registry;
 pub mod table_reader;
 pub mod verify;

@@ -1,6 +1,18 @@
-//! Which jobs there are.
+//! Which jobs there are, and how a caller that knows a job only by its name prepares it.
+//!
+//! Options come as JSON in the form of the job's spec file: `{"source": {"url": ..}, "run": {..}}`. Every
+//! option that names a place is called `url`.
 
+use std::fmt;
+use std::path::Path;
+
+use async_trait::async_trait;
 use serde::Serialize;
+use serde_json::Value;
+
+use crate::context::RunContext;
+use crate::error::{JobError, Result};
+use crate::{normalize, options};
 
 /// One option of a job.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -34,6 +46,59 @@ pub fn jobs() -> Vec<JobDescription> {
 /// Returns the job of that name, if there is one.
 pub fn job(name: &str) -> Option<JobDescription> {
     jobs().into_iter().find(|job| job.name == name)
+}
+
+/// A job whose options were read and checked, ready to be run any number of times.
+#[async_trait]
+pub trait PreparedJob: fmt::Debug + Send + Sync {
+    /// Returns the job's name.
+    fn name(&self) -> &'static str;
+
+    /// Returns the options as they were given.
+    fn options(&self) -> &Value;
+
+    /// Runs it and returns its report.
+    ///
+    /// Dropping the future cancels the run: nothing becomes visible unless the commit's record was written,
+    /// and what was staged is removed by `table gc` at the latest.
+    ///
+    /// # Errors
+    /// As the job says.
+    async fn run(&self, context: &RunContext) -> Result<Value>;
+}
+
+/// Reads and checks the options of a job.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Usage`] for a job or an option that does not exist, with those that do, and for
+/// a value that is not allowed.
+pub fn prepare(job: &str, options: Value) -> Result<Box<dyn PreparedJob>> {
+    match job {
+        "normalize" => Ok(Box::new(normalize::Prepared::try_new(options)?)),
+        unknown => Err(unknown_job(unknown)),
+    }
+}
+
+/// Reads the options of a job from a spec file's text.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Usage`] with the line, for text that is not TOML or not this job's.
+pub fn options_from_toml(job: &str, text: &str) -> Result<Value> {
+    match job {
+        "normalize" => options::from_toml::<normalize::NormalizeSpec>(job, text),
+        unknown => Err(unknown_job(unknown)),
+    }
+}
+
+/// Makes relative local paths in `options` absolute, as seen from the folder `base`: another machine, or
+/// another process, has another working directory.
+pub fn absolute_paths(options: &mut Value, base: &Path) {
+    options::absolute_paths(options, base);
+}
+
+fn unknown_job(name: &str) -> JobError {
+    let names: Vec<&str> = jobs().iter().map(|job| job.name).collect();
+    JobError::usage(format!("no job `{name}`, expected one of {}", names.join(", ")))
 }
 
 /// Returns the reference page of all jobs, in Markdown.

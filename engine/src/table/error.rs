@@ -116,6 +116,12 @@ pub enum TableError {
         /// What is allowed.
         expected: &'static str,
     },
+    /// An object of a run's staging folder was there and then not: the run was discarded meanwhile.
+    #[error("`{path}` vanished while it was used, expected the run's staging folder to be left alone")]
+    ObjectVanished {
+        /// The object.
+        path: String,
+    },
     /// A committed file is neither staged nor in place; the caller should restore it or run the batch again.
     #[error("the file `{path}` of commit {number} is neither staged nor in place")]
     FileLost {

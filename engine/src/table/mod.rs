@@ -22,6 +22,7 @@ mod root;
 mod schema;
 mod sink;
 mod staging;
+mod staging_objects;
 mod state;
 
 pub use commit::{CommitDraft, CommitOutcome};
@@ -33,6 +34,7 @@ pub use gc::GcReport;
 pub use record::{CommitRecord, DataFile, RemovedFile, TableChange, TableKind};
 pub use schema::{Column, TableSchema};
 pub use staging::{StagedAs, StagedFile, StagedWriter, Staging};
+pub use staging_objects::PutNew;
 pub use state::{BatchState, LiveFile, ReadyState, TableState};
 
 use crate::location::Location;

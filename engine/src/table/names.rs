@@ -95,6 +95,11 @@ pub(super) fn upload_journal(run_id: &str, path: &str) -> String {
     format!("{STAGING}/{run_id}/{path}.upload")
 }
 
+/// Where a small object that belongs to the run lies; no hive folder begins with `_`.
+pub(super) fn staged_object(run_id: &str, name: &str) -> String {
+    format!("{STAGING}/{run_id}/_objects/{name}")
+}
+
 /// Returns the partition of a data file's path: its folder, empty for an unpartitioned table.
 pub(super) fn partition_of(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(partition, _)| partition)

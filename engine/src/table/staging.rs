@@ -77,6 +77,20 @@ impl Staging {
         Self { roots: Arc::new(roots), run_id: run_id.into() }
     }
 
+    /// Returns the table's folder.
+    pub fn root(&self) -> &Location {
+        &self.roots.main.location
+    }
+
+    /// Returns the name that the files are staged under.
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
+    pub(super) fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
     /// Opens a file for writing. Nothing reaches the store before a buffer is full.
     ///
     /// `partition` is a hive folder such as `dt=2024-05-01`, or empty; `file_name` must be unique to the
@@ -153,7 +167,7 @@ impl Staging {
 }
 
 /// A name must be one visible path segment: readers skip names that begin with `_` or `.`.
-fn check_name(what: &'static str, name: &str) -> Result<(), TableError> {
+pub(super) fn check_name(what: &'static str, name: &str) -> Result<(), TableError> {
     let expected = "a name without `/`, control characters or `#` that does not begin with `_` or `.`";
     let is_hidden = name.is_empty() || name.starts_with(['_', '.']);
     if is_hidden || name.contains(|letter: char| letter == '/' || letter == '#' || letter.is_control()) {

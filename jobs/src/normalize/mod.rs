@@ -12,6 +12,7 @@
 mod config;
 mod options;
 mod plan;
+mod prepared;
 mod report;
 mod run;
 mod source_sql;
@@ -22,5 +23,6 @@ pub use options::{
     describe,
 };
 pub use plan::{NormalizePlan, plan};
+pub(crate) use prepared::Prepared;
 pub use report::{RULES_VERSION, RunDetails, RunReport, RunStatus, SnapshotUse};
 pub use run::normalize;

@@ -158,6 +158,14 @@ impl NormalizeSpec {
                 .with_hint("`cambist jobs normalize` lists every key")
         })
     }
+
+    /// Returns the options that are given, as JSON; [`crate::registry::prepare`] reads them again.
+    ///
+    /// # Errors
+    /// Where a number has no JSON form.
+    pub fn to_options(&self) -> Result<serde_json::Value> {
+        crate::options::to_json(self)
+    }
 }
 
 /// Describes the job and its options, for `cambist jobs`, the reference page and every other caller.

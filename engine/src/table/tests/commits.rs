@@ -268,3 +268,40 @@ async fn a_table_without_partitions_works_too() {
         assert_eq!(lake.names("_symlink_format_manifest").await, ["manifest"]);
     }
 }
+
+#[tokio::test]
+async fn an_object_of_a_run_is_created_once_and_goes_with_its_staging() {
+    for lake in Lake::everywhere() {
+        let staging = Staging::new(&lake.stores(), &lake.root, "r1-2").unwrap();
+        assert_eq!(staging.get("manifests/a.json").await.unwrap(), None);
+        let mut writers = Vec::new();
+        for writer in 0..8 {
+            let staging = staging.clone();
+            let bytes = Bytes::from(format!("writer {writer}"));
+            writers.push(tokio::spawn(async move {
+                (bytes.clone(), staging.put_new("manifests/a.json", bytes).await.unwrap())
+            }));
+        }
+        let mut created = Vec::new();
+        let mut seen = Vec::new();
+        for writer in writers {
+            match writer.await.unwrap() {
+                (own, PutNew::Created) => created.push(own),
+                (_, PutNew::Exists(winner)) => seen.push(winner),
+            }
+        }
+        assert_eq!((created.len(), seen.len()), (1, 7));
+        assert!(seen.iter().all(|winner| *winner == created[0]));
+        let again = Staging::new(&lake.stores(), &lake.root, "r1-2").unwrap();
+        assert_eq!(again.get("manifests/a.json").await.unwrap(), Some(created.remove(0)));
+        let other = Staging::new(&lake.stores(), &lake.root, "r1-3").unwrap();
+        assert_eq!(other.get("manifests/a.json").await.unwrap(), None, "attempts are apart");
+        for bad in ["", "/a", "a//b", "../a", "_a", "a#"] {
+            let refused = staging.put_new(bad, Bytes::new()).await.unwrap_err();
+            assert!(matches!(refused, TableError::InvalidName { what: "object name", .. }), "{bad}");
+        }
+        assert_eq!(staging.discard().await.unwrap(), 1);
+        assert_eq!(staging.get("manifests/a.json").await.unwrap(), None);
+        assert_eq!(lake.names("_staging").await, [""; 0]);
+    }
+}

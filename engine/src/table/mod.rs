@@ -24,6 +24,7 @@ mod sink;
 mod staging;
 mod staging_objects;
 mod state;
+mod unstage;
 
 pub use commit::{CommitDraft, CommitOutcome};
 pub use compact::{Compaction, CompactionOutcome, Replacement};

@@ -250,6 +250,7 @@ fn data_file(file: &WrittenFile) -> DataFile {
         content_hash: file.content_hash.to_string(),
         source_totals: texts(&file.source_totals),
         totals: texts(&file.totals),
+        batch: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod error;
 mod list;
 mod probe;
+mod registry;
 mod s3;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use object_store::multipart::MultipartStore;
 pub use error::StoreError;
 pub use list::{find_objects, list_objects};
 pub use probe::probe_create_only;
+pub use registry::StoreRegistry;
 
 use crate::location::{Location, Place};
 

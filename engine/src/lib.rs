@@ -7,6 +7,7 @@ pub mod athena;
 pub mod distributed;
 pub mod exact_sum;
 pub mod execution;
+pub mod executor_id;
 pub mod failure;
 pub mod fault;
 pub mod files;

@@ -7,6 +7,7 @@ mod http;
 mod list;
 mod probe;
 mod refusal;
+mod registry;
 mod resume;
 mod retry;
 mod retrying;
@@ -25,6 +26,7 @@ pub use error::{StoreError, is_retryable};
 pub use list::{find_objects, list_objects};
 pub use probe::probe_create_only;
 pub use refusal::{StoreGaveUp, StoreRefusal, find_refusal};
+pub use registry::StoreRegistry;
 
 use crate::location::{Location, Place};
 

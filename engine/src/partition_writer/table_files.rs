@@ -169,8 +169,13 @@ impl TableFiles {
         *number += 1;
         let partition = format!("{}={}", self.spec.partition_column, RateDate(day));
         let properties = self.properties.clone().map_or_else(writer_properties, Ok)?;
-        let schema = Arc::clone(&self.schema);
-        OpenFile::create(&self.staging, TableKind::Main, partition, &name, schema, properties)
+        let table = TableKind::Main;
+        let staged = if self.spec.is_readable {
+            self.staging.create_readable(table, &partition, &name)
+        } else {
+            self.staging.create(table, &partition, &name)
+        };
+        OpenFile::create(staged.map_err(external)?, partition, Arc::clone(&self.schema), properties)
     }
 
     async fn finish_day(&mut self, day: i32) -> Result<()> {

@@ -11,13 +11,12 @@ use tokio::task::JoinError;
 use super::carried::Carried;
 use super::{FailureKind, TaskFailure};
 use crate::record::RecordError;
-use crate::store::StoreError;
+use crate::store::{StoreError, find_refusal};
 use crate::table::TableError;
 
 const SQL_HINT: &str =
     "the source SQL fails on a value; use TRY_CAST or parse_decimal to let such rows be quarantined";
-const DAMAGED_HINT: &str =
-    "nothing was committed; --allow-damaged commits the whole records of such files";
+const DAMAGED_HINT: &str = "nothing was committed; --allow-damaged commits the whole records of such files";
 const DISK_HINT: &str = "the disk is full: make room, or give the work and output folders another disk";
 const MEMORY_HINT: &str =
     "give each executor more memory (--memory-limit), or let it run fewer tasks at once (--vcores)";
@@ -113,6 +112,7 @@ impl TaskFailure {
     /// A store's error that no layer of ours has seen, such as the one of a Parquet scan.
     fn of_object_store(error: &object_store::Error) -> Self {
         let kind = match error {
+            _ if find_refusal(error).is_some() => FailureKind::Refused,
             object_store::Error::Generic { .. } | object_store::Error::JoinError { .. } => {
                 FailureKind::Transient
             }

@@ -13,6 +13,7 @@ use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Decimal128Type, Int32Type, SchemaRef};
 use cambist_udfs::rate::RateDate;
 use datafusion::common::Result;
+use futures::{StreamExt, TryStreamExt};
 use parquet::file::properties::WriterProperties;
 
 use super::content_hash::ContentHash;
@@ -21,6 +22,9 @@ use super::manifest::WrittenFile;
 use super::open_file::{OpenFile, file_schema, table_properties, writer_properties};
 use crate::exact_sum::ExactSum;
 use crate::table::{Staging, TableKind};
+
+/// Files that are finished at once: on S3 that takes three requests each.
+const FINISHES_AT_ONCE: usize = 8;
 
 pub(super) struct TableFiles {
     spec: Arc<PartitionWriterSpec>,
@@ -93,9 +97,9 @@ impl TableFiles {
         self.write_buffer().await?;
         let mut open: Vec<(i32, OpenFile)> = self.open.drain().collect();
         open.sort_unstable_by_key(|(day, _)| *day);
-        for (_, file) in open {
-            self.finished.push(file.finish().await?);
-        }
+        let finishes = futures::stream::iter(open).map(|(_, file)| file.finish());
+        let finished: Vec<WrittenFile> = finishes.buffered(FINISHES_AT_ONCE).try_collect().await?;
+        self.finished.extend(finished);
         Ok(self.finished)
     }
 

@@ -22,8 +22,9 @@ use super::root::{Roots, TableRoot};
 use crate::location::Location;
 use crate::store::{StoreError, Stores};
 
-/// Every part of an upload but the last; S3 asks for at least 5 MiB and takes 10,000 parts (80 GB in all).
-const PART_BYTES: usize = 8 << 20;
+/// Every part of an upload but the last: the least that S3 takes, since each open file holds one back. S3
+/// takes 10,000 parts (50 GB in all).
+const PART_BYTES: usize = 5 << 20;
 
 /// A write to a local disk: hundreds of files may hold one back at the same time.
 const WRITE_BYTES: usize = 32 << 10;
@@ -182,7 +183,7 @@ impl StagedWriter {
         &self.path
     }
 
-    /// Appends; holds back at most one write (32 KiB on disk, 8 MiB elsewhere) besides `bytes` itself.
+    /// Appends; holds back at most one write (32 KiB on disk, 5 MiB elsewhere) besides `bytes` itself.
     ///
     /// # Errors
     /// Where the disk or the store fails; the file is then to be aborted.

@@ -1,1 +1,9 @@
 //! Ballista's scheduler with Cambist's session, and the job service on top of it.
+
+pub mod ballista;
+pub mod client;
+mod error_chain;
+pub mod http;
+pub mod service;
+
+use error_chain::chain;

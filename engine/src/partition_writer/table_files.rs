@@ -12,15 +12,23 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Decimal128Type, Int32Type, SchemaRef};
 use cambist_udfs::rate::RateDate;
+<<<<<<< HEAD
 use datafusion::common::Result;
 use futures::{StreamExt, TryStreamExt};
+=======
+use datafusion::common::{DataFusionError, Result};
+>>>>>>> main
 use parquet::file::properties::WriterProperties;
 
 use super::content_hash::ContentHash;
 use super::exec::PartitionWriterSpec;
 use super::manifest::WrittenFile;
-use super::open_file::{OpenFile, file_schema, table_properties, writer_properties};
+use super::file_names::FileNames;
+use super::open_file::{OpenFile, file_schema, remove_staged, table_properties, writer_properties};
+use super::row_memory::RowMemory;
 use crate::exact_sum::ExactSum;
+use crate::fault;
+use crate::metrics::task_metrics;
 use crate::table::{Staging, TableKind};
 
 /// Files that are finished at once: on S3 that takes three requests each.
@@ -29,7 +37,8 @@ const FINISHES_AT_ONCE: usize = 8;
 pub(super) struct TableFiles {
     spec: Arc<PartitionWriterSpec>,
     staging: Staging,
-    task: usize,
+    names: FileNames,
+    memory: RowMemory,
     schema: SchemaRef,
     properties: Option<WriterProperties>,
     totals: TotalColumns,
@@ -59,7 +68,8 @@ impl TableFiles {
     pub(super) fn new(
         spec: Arc<PartitionWriterSpec>,
         staging: Staging,
-        task: usize,
+        names: FileNames,
+        memory: RowMemory,
         input: &SchemaRef,
     ) -> Result<Self> {
         let totals = TotalColumns {
@@ -76,7 +86,8 @@ impl TableFiles {
             properties: None,
             spec,
             staging,
-            task,
+            names,
+            memory,
             totals,
             buffer: RowBuffer::default(),
             open: HashMap::new(),
@@ -86,31 +97,55 @@ impl TableFiles {
     }
 
     pub(super) async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.buffer.push(batch, self.schema.fields().len());
-        if self.buffer.bytes >= self.spec.limits.buffer_bytes {
+        let bytes = row_bytes(batch);
+        if !self.memory.admits(self.buffer.bytes + bytes) && !self.buffer.batches.is_empty() {
+            task_metrics().buffers_cut_short.add(1);
+            self.write_buffer().await?;
+        }
+        // A batch that is alone is here already, whatever the pool says.
+        let is_beyond = !self.memory.admits(bytes);
+        self.buffer.push(batch, self.schema.fields().len(), bytes);
+        if is_beyond || self.buffer.bytes >= self.spec.limits.buffer_bytes {
             self.write_buffer().await?;
         }
         Ok(())
     }
 
-    pub(super) async fn finish(mut self) -> Result<Vec<WrittenFile>> {
+    pub(super) async fn finish(&mut self) -> Result<Vec<WrittenFile>> {
         self.write_buffer().await?;
+<<<<<<< HEAD
         let mut open: Vec<(i32, OpenFile)> = self.open.drain().collect();
         open.sort_unstable_by_key(|(day, _)| *day);
         let finishes = futures::stream::iter(open).map(|(_, file)| file.finish());
         let finished: Vec<WrittenFile> = finishes.buffered(FINISHES_AT_ONCE).try_collect().await?;
         self.finished.extend(finished);
         Ok(self.finished)
+=======
+        let mut days: Vec<i32> = self.open.keys().copied().collect();
+        days.sort_unstable();
+        for day in days {
+            self.finish_day(day).await?;
+        }
+        Ok(std::mem::take(&mut self.finished))
+    }
+
+    /// Takes back what was staged, as far as the store lets it.
+    pub(super) async fn abandon(self) {
+        for file in self.open.into_values() {
+            file.abandon().await;
+        }
+        remove_staged(&self.staging, &self.finished).await;
+>>>>>>> main
     }
 
     async fn write_buffer(&mut self) -> Result<()> {
         let buffer = std::mem::take(&mut self.buffer);
-        let batches: Vec<RecordBatch> = buffer
+        let projected: Vec<RecordBatch> = buffer
             .batches
             .iter()
             .map(|batch| batch.project(&(0..self.schema.fields().len()).collect::<Vec<_>>()))
             .collect::<Result<_, _>>()?;
-        let batches: Vec<&RecordBatch> = batches.iter().collect();
+        let batches: Vec<&RecordBatch> = projected.iter().collect();
         if let (None, Some(first)) = (&self.properties, batches.first()) {
             self.properties = Some(table_properties(first)?);
         }
@@ -120,6 +155,9 @@ impl TableFiles {
             let rows = interleave_record_batch(&batches, &places)?;
             self.write_day(day, &rows).await?;
         }
+        drop(batches);
+        drop(projected);
+        self.memory.release();
         Ok(())
     }
 
@@ -132,6 +170,7 @@ impl TableFiles {
         let Some(file) = self.open.get_mut(&day) else {
             return Ok(());
         };
+        fault::task_point("task.writing").map_err(DataFusionError::IoError)?;
         self.totals.add(rows, file);
         file.write(rows, ContentHash::of(rows)?).await?;
         file.end_row_group().await?;
@@ -143,9 +182,8 @@ impl TableFiles {
 
     fn begin(&mut self, day: i32) -> Result<OpenFile> {
         let number = self.begun.entry(day).or_default();
-        let suffix = if *number == 0 { String::new() } else { format!("-{number:03}") };
+        let name = self.names.table_file(*number);
         *number += 1;
-        let name = format!("part-{:05}{suffix}-{}.zstd.parquet", self.task, self.spec.run_id);
         let partition = format!("{}={}", self.spec.partition_column, RateDate(day));
         let properties = self.properties.clone().map_or_else(writer_properties, Ok)?;
         let schema = Arc::clone(&self.schema);
@@ -172,7 +210,7 @@ impl TableFiles {
 }
 
 impl RowBuffer {
-    fn push(&mut self, batch: &RecordBatch, day_column: usize) {
+    fn push(&mut self, batch: &RecordBatch, day_column: usize, bytes: usize) {
         let days = batch.column(day_column).as_primitive::<Int32Type>().values();
         let place = self.batches.len();
         let mut row = 0;
@@ -185,7 +223,7 @@ impl RowBuffer {
                 row += 1;
             }
         }
-        self.bytes += row_bytes(batch);
+        self.bytes += bytes;
         self.batches.push(batch.clone());
     }
 }

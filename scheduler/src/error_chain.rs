@@ -1,0 +1,17 @@
+//! An error with its causes on one line.
+
+use std::error::Error;
+
+/// Returns the error's text and those of its causes, each once.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(found) = cause {
+        let next = found.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = found.source();
+    }
+    text
+}

@@ -1,0 +1,5 @@
+//! The HTTP interface of the scheduler.
+
+mod types;
+
+pub use types::*;

@@ -101,6 +101,9 @@ pub struct CommitRecord {
     pub number: u64,
     /// The run that made it.
     pub run_id: String,
+    /// The name under which it staged its files, where that is not the run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staging: Option<String>,
     /// The batch whose files it replaces.
     pub batch: String,
     /// What kind of run made it, such as `normalize`.
@@ -133,6 +136,11 @@ impl CommitRecord {
             TableKind::Main => &self.main,
             TableKind::Quarantine => &self.quarantine,
         }
+    }
+
+    /// Returns the name under which the run staged its files.
+    pub fn staging(&self) -> &str {
+        self.staging.as_deref().unwrap_or(&self.run_id)
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, TableError> {

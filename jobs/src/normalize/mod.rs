@@ -9,7 +9,9 @@
 //! | memory | bounded by the row buffer and the writers' budget of each task, whatever the input's size |
 //! | failure | a broken or inconvertible record is quarantined; above the quality limit, or where sums do not balance, nothing is committed |
 
+mod check;
 mod config;
+mod draft;
 mod options;
 mod plan;
 mod prepared;

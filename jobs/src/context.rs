@@ -30,6 +30,16 @@ pub struct RunContext {
     pub observer: Arc<dyn RunObserver>,
 }
 
+impl RunContext {
+    /// Returns the name under which this attempt stages its files, unique to it.
+    pub fn staging_name(&self) -> String {
+        match self.attempt {
+            0 | 1 => self.run_id.clone(),
+            attempt => format!("{}-{attempt}", self.run_id),
+        }
+    }
+}
+
 /// A phase that a run has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunPhase {

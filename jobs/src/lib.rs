@@ -12,6 +12,7 @@ pub mod maintenance;
 pub mod normalize;
 mod options;
 pub mod registry;
+mod staged;
 pub mod table_reader;
 pub mod verify;
 

@@ -22,6 +22,8 @@ pub(super) const UNDECIDED_WAIT: Duration = Duration::from_millis(20);
 pub struct CommitDraft {
     /// The run.
     pub run_id: String,
+    /// The name under which it staged its files ([`Table::staging`]): its id, or that of a later attempt.
+    pub staging: String,
     /// The batch whose files it replaces.
     pub batch: String,
     /// What kind of run it is, such as `normalize`.
@@ -53,7 +55,7 @@ pub struct CommitDraft {
 /// How a commit ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitOutcome {
-    /// The draft was committed and published.
+    /// The draft's record stands.
     Committed {
         /// Its number.
         number: u64,
@@ -66,7 +68,20 @@ pub enum CommitOutcome {
 }
 
 impl Table {
-    /// Commits and publishes `draft`: its files take the place of all that earlier runs of its batch wrote.
+    /// Commits and publishes `draft`: [`Self::append`], then [`Self::publish`].
+    ///
+    /// # Errors
+    /// As these two.
+    pub async fn commit(&mut self, draft: CommitDraft) -> Result<CommitOutcome, TableError> {
+        let outcome = self.append(draft).await?;
+        if let CommitOutcome::Committed { number } = outcome {
+            self.publish(number).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Writes the record that commits `draft`: its files take the place of all that earlier runs of its batch
+    /// wrote, and readers see them once it is published.
     ///
     /// Where another writer commits first, the draft is tried again on the next number, unless that writer
     /// touched the same batch. The draft's staged files are discarded where it has lost for good; they are
@@ -75,24 +90,19 @@ impl Table {
     ///
     /// # Errors
     /// Nothing is written on [`TableError::SchemaMismatch`], [`TableError::StagedFileMissing`],
-    /// [`TableError::DuplicatePath`], [`TableError::Conflict`] and [`TableError::Busy`]. On
-    /// [`TableError::Unpublished`] the commit stands.
-    pub async fn commit(&mut self, draft: CommitDraft) -> Result<CommitOutcome, TableError> {
+    /// [`TableError::DuplicatePath`], [`TableError::Conflict`] and [`TableError::Busy`].
+    pub async fn append(&mut self, draft: CommitDraft) -> Result<CommitOutcome, TableError> {
         for partition in &draft.ready {
             self.roots.main.path(&names::ready(partition))?;
         }
-        self.check_staged(&draft.run_id, &draft.files).await?;
+        self.check_staged(&draft.staging, &draft.files).await?;
         self.probe().await?;
         for _ in 0..ATTEMPTS_MAX {
             let record = next_record(self.state(), &draft)?;
             fault::point("commit.before_record");
             if self.log.append(&record).await? {
                 fault::point("commit.after_record");
-                let number = record.number;
-                self.publish_pending(Some(number))
-                    .await
-                    .map_err(|source| TableError::Unpublished { number, source: Box::new(source) })?;
-                return Ok(CommitOutcome::Committed { number });
+                return Ok(CommitOutcome::Committed { number: record.number });
             }
             let winners = self.log.refresh().await?;
             if winners.is_empty() {
@@ -105,13 +115,22 @@ impl Table {
         Err(TableError::Busy { attempts: ATTEMPTS_MAX })
     }
 
+    /// Publishes commit `number`, which this process has just appended, with all that are pending before it.
+    ///
+    /// # Errors
+    /// [`TableError::Unpublished`]: the commit stands, and whoever opens the table next publishes it.
+    pub async fn publish(&mut self, number: u64) -> Result<(), TableError> {
+        let published = self.publish_pending(Some(number)).await;
+        published.map_err(|source| TableError::Unpublished { number, source: Box::new(source) })
+    }
+
     /// The same batch was committed by another run: the same inputs are success, others are a conflict.
     async fn give_way(
         &mut self,
         draft: &CommitDraft,
         winner: &CommitRecord,
     ) -> Result<CommitOutcome, TableError> {
-        if let Err(error) = self.staging(&draft.run_id).discard().await {
+        if let Err(error) = self.staging(&draft.staging).discard().await {
             tracing::warn!(%error, run_id = %draft.run_id, "staged files are left to gc");
         }
         if winner.input_digest != draft.input_digest {
@@ -127,17 +146,17 @@ impl Table {
     }
 
     /// A draft must not promise files that are gone: `gc` may have taken the run for dead.
-    pub(super) async fn check_staged(&self, run_id: &str, files: &[DataFile]) -> Result<(), TableError> {
+    pub(super) async fn check_staged(&self, staging: &str, files: &[DataFile]) -> Result<(), TableError> {
         for table in [TableKind::Main, TableKind::Quarantine] {
             let root = self.roots.of(table);
             let mut files = files.iter().map(|file| &file.file).filter(|file| file.table == table);
             if !files.clone().any(|_| true) {
                 continue;
             }
-            let staged = root.list(&names::staging(run_id)).await?;
+            let staged = root.list(&names::staging(staging)).await?;
             let sizes: HashMap<_, _> =
                 staged.iter().map(|(path, object)| (path.as_str(), object.size)).collect();
-            if let Some(missing) = files.find(|file| !is_staged(file, run_id, &sizes)) {
+            if let Some(missing) = files.find(|file| !is_staged(file, staging, &sizes)) {
                 return Err(TableError::StagedFileMissing { path: missing.path.clone() });
             }
         }
@@ -145,10 +164,10 @@ impl Table {
     }
 }
 
-fn is_staged(file: &StagedFile, run_id: &str, sizes: &HashMap<&str, u64>) -> bool {
+fn is_staged(file: &StagedFile, staging: &str, sizes: &HashMap<&str, u64>) -> bool {
     match &file.staged {
         StagedAs::Local { path } => sizes.get(path.as_str()) == Some(&file.bytes),
-        StagedAs::Multipart { .. } => sizes.contains_key(names::upload_journal(run_id, &file.path).as_str()),
+        StagedAs::Multipart { .. } => sizes.contains_key(names::upload_journal(staging, &file.path).as_str()),
     }
 }
 
@@ -174,6 +193,7 @@ fn next_record(state: &TableState, draft: &CommitDraft) -> Result<CommitRecord, 
         table: TableKind::Main,
         number: state.last_commit() + 1,
         run_id: draft.run_id.clone(),
+        staging: (draft.staging != draft.run_id).then(|| draft.staging.clone()),
         batch: draft.batch.clone(),
         kind: draft.kind.clone(),
         committed_at: draft.committed_at.to_string(),

@@ -187,8 +187,8 @@ impl Table {
         for record in work {
             let committed: BTreeSet<_> =
                 record.change(table).add.iter().map(|added| added.file.path.as_str()).collect();
-            let staged = root.list(&names::staging(&record.run_id)).await?;
-            remove_staged(root, &record.run_id, staged, |path| committed.contains(path)).await?;
+            let staged = root.list(&names::staging(record.staging())).await?;
+            remove_staged(root, record.staging(), staged, |path| committed.contains(path)).await?;
         }
         fault::point("publish.staging");
         Ok(())

@@ -109,6 +109,9 @@ pub struct CommitRecord {
     pub number: u64,
     /// The run that made it.
     pub run_id: String,
+    /// The name under which it staged its files, where that is not the run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staging: Option<String>,
     /// The batch whose files it replaces; empty in a compaction, whose files stay in their batches.
     pub batch: String,
     /// What kind of run made it, such as `normalize`.
@@ -146,6 +149,11 @@ impl CommitRecord {
     /// Returns the batch whose files the commit replaces; nothing for a compaction.
     pub fn replaced_batch(&self) -> Option<&str> {
         (!self.batch.is_empty()).then_some(self.batch.as_str())
+    }
+
+    /// Returns the name under which the run staged its files.
+    pub fn staging(&self) -> &str {
+        self.staging.as_deref().unwrap_or(&self.run_id)
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, TableError> {

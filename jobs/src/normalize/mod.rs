@@ -9,7 +9,9 @@
 //! | memory | bounded by the row buffer and the writers' budget of each task, whatever the input's size |
 //! | failure | a broken or inconvertible record is quarantined; above the quality limit, or where sums do not balance, nothing is committed |
 
+mod check;
 mod config;
+mod draft;
 mod options;
 mod plan;
 mod prepared;
@@ -25,5 +27,5 @@ pub use options::{
 pub use plan::{NormalizePlan, plan};
 pub(crate) use prepared::Prepared;
 pub use report::{RULES_VERSION, RunDetails, RunReport, RunStatus, SnapshotUse};
-pub(crate) use run::data_file;
+pub(crate) use draft::data_file;
 pub use run::normalize;

@@ -305,3 +305,21 @@ async fn an_object_of_a_run_is_created_once_and_goes_with_its_staging() {
         assert_eq!(lake.names("_staging").await, [""; 0]);
     }
 }
+
+#[tokio::test]
+async fn a_later_attempt_stages_apart_and_its_leftovers_go_with_its_commit() {
+    for lake in Lake::everywhere() {
+        let mut table = lake.open_or_create().await;
+        let attempt = Run::new("r1-2", "b", &[("2024-05-01", "1 2")]);
+        let staged = attempt.stage(&table).await.unwrap();
+        let leftover = table.staging("r1-2").put_new("notes", Bytes::from_static(b"x")).await.unwrap();
+        assert_eq!(leftover, PutNew::Created);
+        let outcome = table.append(CommitDraft { run_id: "r1".to_owned(), ..staged }).await.unwrap();
+        assert_eq!(outcome, CommitOutcome::Committed { number: 1 });
+        assert_eq!(table.state().batch("b").unwrap().run_id, "r1");
+        assert_eq!(lake.rows().await, [""; 0], "nothing is seen before it is published");
+        table.publish(1).await.unwrap();
+        assert_eq!(lake.rows().await, attempt.rows());
+        assert_eq!(lake.names("_staging").await, [""; 0]);
+    }
+}

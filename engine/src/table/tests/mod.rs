@@ -221,6 +221,7 @@ impl Run {
     fn empty_draft(&self) -> CommitDraft {
         CommitDraft {
             run_id: self.id.clone(),
+            staging: self.id.clone(),
             batch: self.batch.clone(),
             kind: "normalize".to_owned(),
             committed_at: instant("2024-05-02T03:04:05Z"),

@@ -4,18 +4,21 @@
 //! No job is known here.
 
 pub mod athena;
+pub mod distributed;
 pub mod exact_sum;
 pub mod execution;
 pub mod executor_id;
 pub mod failure;
 pub mod fault;
 pub mod files;
+pub mod inline_join;
 mod json_text;
 pub mod lineage;
 pub mod location;
 pub mod metrics;
 pub mod parquet_object;
 pub mod partition_writer;
+pub mod pinned_table;
 mod plan_node;
 pub mod progress;
 pub mod quarantine;

@@ -6,6 +6,7 @@ mod error;
 mod http;
 mod list;
 mod probe;
+mod registry;
 mod refusal;
 mod resume;
 mod retry;
@@ -24,6 +25,7 @@ pub use counters::{StoreCounters, store_counters};
 pub use error::{StoreError, is_retryable};
 pub use list::{find_objects, list_objects};
 pub use probe::probe_create_only;
+pub use registry::StoreRegistry;
 pub use refusal::{StoreGaveUp, StoreRefusal, find_refusal};
 
 use crate::location::{Location, Place};

@@ -58,7 +58,7 @@ impl PlanCodec {
         if let Some(writer) = node.downcast_ref::<PartitionWriter>() {
             let staging = writer.staging();
             let described = WireNode::PartitionWriter {
-                spec: writer.spec().clone(),
+                spec: writer.spec().as_ref().clone(),
                 root: staging.root().absolute(),
                 run_id: staging.run_id().to_owned(),
             };

@@ -15,7 +15,7 @@ use crate::record::WireScan;
 pub const PLAN_VERSION: u32 = 1;
 
 /// This program's version, for messages.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Begins everything of ours; no message of Protocol Buffers begins so, since field 8 has no wire type 3.
 const MARK: &[u8; 8] = b"CAMBIST\0";

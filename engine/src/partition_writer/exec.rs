@@ -92,16 +92,6 @@ impl PartitionWriter {
         &self.staging
     }
 
-    /// Returns what is written.
-    pub fn spec(&self) -> &PartitionWriterSpec {
-        &self.spec
-    }
-
-    /// Returns where the files are staged.
-    pub fn staging(&self) -> &Staging {
-        &self.staging
-    }
-
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
         Ok(Self::new(input, Arc::clone(&self.spec), self.staging.clone()))
     }

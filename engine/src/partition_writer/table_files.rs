@@ -17,8 +17,8 @@ use parquet::file::properties::WriterProperties;
 
 use super::content_hash::ContentHash;
 use super::exec::PartitionWriterSpec;
-use super::manifest::WrittenFile;
 use super::file_names::FileNames;
+use super::manifest::WrittenFile;
 use super::open_file::{OpenFile, file_schema, remove_staged, table_properties, writer_properties};
 use super::row_memory::RowMemory;
 use crate::exact_sum::ExactSum;

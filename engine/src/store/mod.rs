@@ -6,8 +6,8 @@ mod error;
 mod http;
 mod list;
 mod probe;
-mod registry;
 mod refusal;
+mod registry;
 mod resume;
 mod retry;
 mod retrying;
@@ -25,8 +25,8 @@ pub use counters::{StoreCounters, store_counters};
 pub use error::{StoreError, is_retryable};
 pub use list::{find_objects, list_objects};
 pub use probe::probe_create_only;
-pub use registry::StoreRegistry;
 pub use refusal::{StoreGaveUp, StoreRefusal, find_refusal};
+pub use registry::StoreRegistry;
 
 use crate::location::{Location, Place};
 

@@ -22,8 +22,8 @@ use tonic::Code;
 
 use crate::config::ExecutorConfig;
 use crate::error::ExecutorError;
-use crate::stop_signal::StopSignal;
 use crate::status::{self, Spills, Status};
+use crate::stop_signal::StopSignal;
 use crate::work_dir::WorkDir;
 
 /// Pauses between tries to join a scheduler: doubled from the first to the last.

@@ -15,6 +15,7 @@ pub mod inline_join;
 mod json_text;
 pub mod lineage;
 pub mod location;
+pub mod merge;
 pub mod metrics;
 pub mod parquet_object;
 pub mod partition_writer;

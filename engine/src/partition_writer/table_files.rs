@@ -12,7 +12,12 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Decimal128Type, Int32Type, SchemaRef};
 use cambist_udfs::rate::RateDate;
+<<<<<<< HEAD
+use datafusion::common::Result;
+use futures::{StreamExt, TryStreamExt};
+=======
 use datafusion::common::{DataFusionError, Result};
+>>>>>>> main
 use parquet::file::properties::WriterProperties;
 
 use super::content_hash::ContentHash;
@@ -25,6 +30,9 @@ use crate::exact_sum::ExactSum;
 use crate::fault;
 use crate::metrics::task_metrics;
 use crate::table::{Staging, TableKind};
+
+/// Files that are finished at once: on S3 that takes three requests each.
+const FINISHES_AT_ONCE: usize = 8;
 
 pub(super) struct TableFiles {
     spec: Arc<PartitionWriterSpec>,
@@ -105,6 +113,14 @@ impl TableFiles {
 
     pub(super) async fn finish(&mut self) -> Result<Vec<WrittenFile>> {
         self.write_buffer().await?;
+<<<<<<< HEAD
+        let mut open: Vec<(i32, OpenFile)> = self.open.drain().collect();
+        open.sort_unstable_by_key(|(day, _)| *day);
+        let finishes = futures::stream::iter(open).map(|(_, file)| file.finish());
+        let finished: Vec<WrittenFile> = finishes.buffered(FINISHES_AT_ONCE).try_collect().await?;
+        self.finished.extend(finished);
+        Ok(self.finished)
+=======
         let mut days: Vec<i32> = self.open.keys().copied().collect();
         days.sort_unstable();
         for day in days {
@@ -119,6 +135,7 @@ impl TableFiles {
             file.abandon().await;
         }
         remove_staged(&self.staging, &self.finished).await;
+>>>>>>> main
     }
 
     async fn write_buffer(&mut self) -> Result<()> {
@@ -169,8 +186,13 @@ impl TableFiles {
         *number += 1;
         let partition = format!("{}={}", self.spec.partition_column, RateDate(day));
         let properties = self.properties.clone().map_or_else(writer_properties, Ok)?;
-        let schema = Arc::clone(&self.schema);
-        OpenFile::create(&self.staging, TableKind::Main, partition, &name, schema, properties)
+        let table = TableKind::Main;
+        let staged = if self.spec.is_readable {
+            self.staging.create_readable(table, &partition, &name)
+        } else {
+            self.staging.create(table, &partition, &name)
+        };
+        OpenFile::create(staged.map_err(external)?, partition, Arc::clone(&self.schema), properties)
     }
 
     async fn finish_day(&mut self, day: i32) -> Result<()> {

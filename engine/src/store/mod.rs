@@ -21,7 +21,7 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::multipart::MultipartStore;
 
-pub use counters::{StoreCounters, store_counters};
+pub use counters::{StoreMetrics, store_metrics};
 pub use error::{StoreError, is_retryable};
 pub use list::{find_objects, list_objects};
 pub use probe::probe_create_only;

@@ -11,6 +11,7 @@ use ballista_core::serde::protobuf::ExecutorStoppedParams;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
 use ballista_scheduler::cluster::JobState;
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
+use cambist_engine::distributed::ClusterParts;
 use cambist_engine::execution::{Execution, ExecutionError};
 use cambist_engine::store::Stores;
 use tokio::net::TcpListener;
@@ -61,7 +62,7 @@ impl Cluster {
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let rpc_addr = listener.local_addr().map_err(listen)?;
         let StartedServer { server, job_state, executors } =
-            server::start(&settings, rpc_addr, stores).await?;
+            server::start(&settings, rpc_addr, &ClusterParts::new(stores)).await?;
         let (stop, stopped) = watch::channel(false);
         let serving = server::serve(listener, server.clone(), stopped.clone());
         let cluster = Arc::new(Self {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use ballista_core::client::BallistaClient;
 use ballista_core::serde::protobuf::PartitionLocation;
+use cambist_engine::session::MESSAGE_BYTES_MAX;
 use datafusion::arrow::record_batch::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::timeout;
 
-use super::settings::{ClusterSettings, MESSAGE_BYTES_MAX};
+use super::settings::ClusterSettings;
 
 /// Result partitions that are fetched at once.
 const CONCURRENT_FETCHES: usize = 16;
@@ -64,7 +65,7 @@ async fn connect(
             continue;
         }
         let (host, port) = (&address.0, address.1);
-        let max_bytes = MESSAGE_BYTES_MAX as usize;
+        let max_bytes = MESSAGE_BYTES_MAX;
         let connecting =
             BallistaClient::try_new(host, port, max_bytes, false, None, TRIES, TRY_PAUSE_MS, 0, 0);
         let client = timeout(patience, connecting)

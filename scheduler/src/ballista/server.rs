@@ -4,17 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ballista_core::ConfigProducer;
-use ballista_core::extension::SessionConfigExt;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
-use ballista_core::utils::{GrpcServerConfig, create_grpc_server, default_session_builder};
+use ballista_core::utils::{GrpcServerConfig, create_grpc_server};
 use ballista_scheduler::SessionBuilder;
 use ballista_scheduler::cluster::memory::InMemoryJobState;
 use ballista_scheduler::cluster::{BallistaCluster, JobState};
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::SchedulerServer;
-use cambist_engine::store::Stores;
-use datafusion::prelude::SessionConfig;
+use cambist_engine::distributed::ClusterParts;
+use cambist_engine::session::MESSAGE_BYTES_MAX;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -23,7 +22,7 @@ use tonic::transport::server::TcpIncoming;
 
 use super::error::ClusterError;
 use super::executors::WatchedExecutors;
-use super::settings::{ClusterSettings, MESSAGE_BYTES_MAX};
+use super::settings::ClusterSettings;
 
 pub(super) type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
@@ -43,27 +42,29 @@ pub(super) struct StartedServer {
 pub(super) async fn start(
     settings: &ClusterSettings,
     rpc_addr: SocketAddr,
-    stores: Stores,
+    parts: &ClusterParts,
 ) -> Result<StartedServer, ClusterError> {
-    let config_producer: ConfigProducer = Arc::new(SessionConfig::new_with_ballista);
-    let session_builder: SessionBuilder = Arc::new(default_session_builder);
-    drop(stores);
+    let config_producer: ConfigProducer = parts.config_producer();
+    let session_builder: SessionBuilder = parts.session_builder();
     let timeout_seconds = settings.executor_timeout.as_secs().max(1);
+    let message_bytes = u32::try_from(MESSAGE_BYTES_MAX).unwrap_or(u32::MAX);
     let mut config = SchedulerConfig::default()
         .with_hostname(settings.rpc_external_host.clone())
         .with_port(rpc_addr.port())
         .with_task_distribution(TaskDistributionPolicy::RoundRobin)
         .with_finished_job_data_clean_up_interval_seconds(FINISHED_DATA_SECONDS)
         .with_finished_job_state_clean_up_interval_seconds(FINISHED_STATE_SECONDS)
-        .with_grpc_server_max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .with_grpc_server_max_encoding_message_size(MESSAGE_BYTES_MAX)
-        .with_grpc_client_max_message_size(MESSAGE_BYTES_MAX)
+        .with_grpc_server_max_decoding_message_size(message_bytes)
+        .with_grpc_server_max_encoding_message_size(message_bytes)
+        .with_grpc_client_max_message_size(message_bytes)
         // Work without executors is ours to keep: it is submitted again when one joins.
         .with_no_executors_grace_period_seconds(timeout_seconds)
         .with_override_session_builder(Arc::clone(&session_builder))
         .with_override_config_producer(Arc::clone(&config_producer));
     config.executor_timeout_seconds = timeout_seconds;
     config.expire_dead_executor_interval_seconds = settings.expire_interval.as_secs().max(1);
+    config.override_physical_codec = Some(parts.physical_codec());
+    config.override_logical_codec = Some(parts.logical_codec());
     config.task_max_failures = settings.task_attempts_max;
 
     let executors = Arc::new(WatchedExecutors::new(timeout_seconds));
@@ -81,8 +82,8 @@ pub(super) fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> JoinHandle<()> {
     let service = SchedulerGrpcServer::new(server)
-        .max_decoding_message_size(MESSAGE_BYTES_MAX as usize)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX as usize);
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     tokio::spawn(async move {
         let stopped = async move {

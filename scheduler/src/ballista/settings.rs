@@ -3,9 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Largest message between scheduler and executors; plans are encoded per task, results come in pieces.
-pub(super) const MESSAGE_BYTES_MAX: u32 = 128 << 20;
-
 /// The settings of [`super::Cluster`].
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {

@@ -10,6 +10,7 @@ use datafusion::prelude::SessionContext;
 
 use crate::failure::{FailureKind, TaskFailure};
 use crate::progress::RunProgress;
+use crate::task::with_extension;
 
 /// Runs physical plans to their end.
 ///
@@ -102,9 +103,10 @@ impl Execution for InProcess {
         _name: &str,
         plan: Arc<dyn ExecutionPlan>,
         session: &SessionContext,
-        _progress: &RunProgress,
+        progress: &RunProgress,
     ) -> Result<Vec<RecordBatch>, ExecutionError> {
-        let batches = collect_partitioned(plan, session.task_ctx())
+        let context = with_extension(&session.task_ctx(), Arc::new(progress.clone()));
+        let batches = collect_partitioned(plan, Arc::new(context))
             .await
             .map_err(|error| ExecutionError::Task(TaskFailure::of(&error)))?;
         Ok(batches.into_iter().flatten().collect())

@@ -6,6 +6,7 @@
 pub mod athena;
 pub mod exact_sum;
 pub mod execution;
+pub mod executor_id;
 pub mod failure;
 pub mod fault;
 pub mod files;

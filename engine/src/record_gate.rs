@@ -9,20 +9,27 @@ use arrow::compute::{cast, filter_record_batch, not};
 use arrow::datatypes::{DataType, SchemaRef};
 use cambist_udfs::reason::RowReason;
 use datafusion::common::stats::Precision;
-use datafusion::common::{Result, Statistics, internal_datafusion_err, internal_err};
+use datafusion::common::{DataFusionError, Result, Statistics, internal_datafusion_err, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, StatisticsArgs,
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, stream};
 
+use crate::fault;
+use crate::metrics::task_metrics;
 use crate::plan_node::{properties_over, single_child_plan};
+use crate::progress::RunProgress;
 use crate::quarantine::{Rejection, divert};
 use crate::record::{
     DAMAGED_FILE_MARKER, DETAIL_FIELD, FAULT_COLUMN, FILE_FIELD, REASON_FIELD, RECORD_COLUMN,
 };
 use crate::task::{DamagedFile, TaskLedger};
+use crate::task_input::{input_bytes, inputs_of_scan};
 
 /// The operator; its output is its input without the fault column and without faulty rows.
 #[derive(Debug)]
@@ -32,6 +39,7 @@ pub struct RecordGate {
     kept_columns: Vec<usize>,
     record_column: usize,
     fault_column: usize,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl RecordGate {
@@ -46,7 +54,8 @@ impl RecordGate {
         let kept_columns: Vec<usize> =
             (0..schema.fields().len()).filter(|&index| index != fault_column).collect();
         let properties = properties_over(&input, Arc::new(schema.project(&kept_columns)?));
-        Ok(Self { input, properties, kept_columns, record_column, fault_column })
+        let metrics = ExecutionPlanMetricsSet::new();
+        Ok(Self { input, properties, kept_columns, record_column, fault_column, metrics })
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
@@ -77,20 +86,37 @@ impl ExecutionPlan for RecordGate {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let ledger = TaskLedger::of(&context)?;
+        let inputs = inputs_of_scan(&self.input, partition)?;
+        ledger.note_inputs(&inputs);
         let gate = Gate {
-            ledger: TaskLedger::of(&context)?,
+            ledger,
             schema: self.schema(),
             kept_columns: self.kept_columns.clone(),
             record_column: self.record_column,
             fault_column: self.fault_column,
+            progress: context.session_config().get_extension::<RunProgress>(),
+            metrics: BaselineMetrics::new(&self.metrics, partition),
+            bytes_scanned: MetricBuilder::new(&self.metrics).counter("bytes_scanned", partition),
+            input_bytes: input_bytes(&inputs),
         };
-        let gate = Arc::new(gate);
-        let stream = self.input.execute(partition, context)?.then(move |batch| {
-            let gate = Arc::clone(&gate);
-            async move { gate.pass(&batch?).await }
+        let input = self.input.execute(partition, context)?;
+        let stream = stream::try_unfold((input, gate), |(mut input, gate)| async move {
+            while let Some(batch) = input.next().await {
+                let passed = gate.pass(&batch?).await?;
+                fault::task_point("task.scanning").map_err(DataFusionError::IoError)?;
+                if passed.num_rows() > 0 {
+                    return Ok(Some((passed, (input, gate))));
+                }
+            }
+            gate.ended();
+            Ok(None)
         });
-        let stream = stream.try_filter(|batch| futures::future::ready(batch.num_rows() > 0));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
     }
 }
 
@@ -100,6 +126,10 @@ struct Gate {
     kept_columns: Vec<usize>,
     record_column: usize,
     fault_column: usize,
+    progress: Option<Arc<RunProgress>>,
+    metrics: BaselineMetrics,
+    bytes_scanned: Count,
+    input_bytes: u64,
 }
 
 impl Gate {
@@ -108,6 +138,7 @@ impl Gate {
         let rows = batch.num_rows();
         if faults.null_count() == rows {
             self.ledger.count(|counts| counts.records_in += rows as u64);
+            self.count(rows);
             return self.project(batch);
         }
         let records = batch.column(self.record_column).as_struct();
@@ -119,11 +150,27 @@ impl Gate {
             counts.broken += rejections.len() as u64;
             counts.damaged_files.extend(damaged);
         });
+        self.count(whole.num_rows() + rejections.len());
         if !rejections.is_empty() {
             let reasons: Vec<RowReason> = rejections.iter().map(|rejection| rejection.reason).collect();
             self.ledger.quarantine(&reasons, divert(records, &rejections)?).await?;
         }
         self.project(&whole)
+    }
+
+    /// Counts records for who watches the run.
+    fn count(&self, records: usize) {
+        self.metrics.record_output(records);
+        task_metrics().records_read.add(records as u64);
+        if let Some(progress) = &self.progress {
+            progress.add_records(records as u64);
+        }
+    }
+
+    fn ended(&self) {
+        self.metrics.done();
+        self.bytes_scanned.add(usize::try_from(self.input_bytes).unwrap_or(usize::MAX));
+        task_metrics().bytes_read.add(self.input_bytes);
     }
 
     fn project(&self, batch: &RecordBatch) -> Result<RecordBatch> {

@@ -154,6 +154,24 @@ impl TaskLedger {
     }
 }
 
+/// Returns `context` with `extension` where the operators below find it.
+pub(crate) fn with_extension<T: Send + Sync + 'static>(
+    context: &TaskContext,
+    extension: Arc<T>,
+) -> TaskContext {
+    let config = context.session_config().clone().with_extension(extension);
+    TaskContext::new(
+        context.task_id(),
+        context.session_id(),
+        config,
+        context.scalar_functions().clone(),
+        context.higher_order_functions().clone(),
+        context.aggregate_functions().clone(),
+        context.window_functions().clone(),
+        context.runtime_env(),
+    )
+}
+
 /// A poisoned lock means another operator of the same task panicked; the counts are then never used.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

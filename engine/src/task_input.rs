@@ -62,15 +62,15 @@ pub fn planned_inputs(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<Vec<InputRang
 
 /// Returns the name under which a task's results are known: 32 hex digits of its inputs.
 pub(crate) fn task_key(inputs: &[InputRange]) -> String {
-    let mut hash = XxHash3_128::new();
+    let mut bytes = Vec::new();
     for input in inputs {
         // Lengths first, so that no two lists give the same bytes.
-        hash.write(&(input.path.len() as u64).to_le_bytes());
-        hash.write(input.path.as_bytes());
-        hash.write(&input.start.to_le_bytes());
-        hash.write(&input.end.to_le_bytes());
+        bytes.extend((input.path.len() as u64).to_le_bytes());
+        bytes.extend(input.path.as_bytes());
+        bytes.extend(input.start.to_le_bytes());
+        bytes.extend(input.end.to_le_bytes());
     }
-    format!("{:032x}", hash.finish_128())
+    format!("{:032x}", XxHash3_128::oneshot(&bytes))
 }
 
 /// Raw bytes of `inputs`.

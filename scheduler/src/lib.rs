@@ -1,5 +1,6 @@
 //! Ballista's scheduler with Cambist's session, and the job service on top of it.
 
+pub mod ballista;
 pub mod client;
 mod error_chain;
 pub mod http;

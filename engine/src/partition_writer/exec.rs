@@ -3,24 +3,29 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::record_batch::RecordBatch;
-use datafusion::common::runtime::SpawnedTask;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::{StreamExt, stream};
+use futures::stream;
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{TaskManifest, schema};
-use super::quarantine_file::write_quarantine;
-use super::table_files::TableFiles;
-use crate::exact_sum::merge_sums;
+use super::attempt::TaskAttempt;
+use super::manifest::schema;
 use crate::plan_node::{properties_over, single_child_plan};
+use crate::progress::RunProgress;
 use crate::quarantine::RawEncoding;
 use crate::rate_join::TargetCurrency;
 use crate::table::Staging;
-use crate::task::TaskLedger;
+use crate::task_input::input_bytes;
+
+/// The name of the metric that counts the records behind the manifests that were yielded, also of those
+/// that an earlier attempt had left.
+pub const RECORDS_IN: &str = "records_in";
+
+/// The name of the metric that counts the raw bytes (as stored) behind them.
+pub const BYTES_IN: &str = "bytes_in";
 
 /// Bounds of one writing task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,22 +57,39 @@ pub struct PartitionWriterSpec {
     pub raw_encoding: RawEncoding,
     /// Bounds of one task.
     pub limits: WriterLimits,
+    /// Whether a task leaves its manifest in the run's staging folder, and takes over one that it finds
+    /// there; needed where a task may run more than once.
+    #[serde(default)]
+    pub resumable: bool,
 }
 
 /// Writes converted rows and quarantined records; yields one manifest row per partition.
+///
+/// All that it fails with is a classified [`TaskFailure`](crate::failure::TaskFailure).
 #[derive(Debug)]
 pub struct PartitionWriter {
     input: Arc<dyn ExecutionPlan>,
     spec: Arc<PartitionWriterSpec>,
     staging: Staging,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl PartitionWriter {
     /// Writes the rows of `input`, a [`crate::rate_join::RateJoin`] or an operator with its columns.
     pub fn new(input: Arc<dyn ExecutionPlan>, spec: Arc<PartitionWriterSpec>, staging: Staging) -> Self {
         let properties = properties_over(&input, schema());
-        Self { input, spec, staging, properties }
+        Self { input, spec, staging, properties, metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    /// Returns what is written and how.
+    pub fn spec(&self) -> &Arc<PartitionWriterSpec> {
+        &self.spec
+    }
+
+    /// Returns where it is staged.
+    pub fn staging(&self) -> &Staging {
+        &self.staging
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
@@ -85,63 +107,29 @@ impl ExecutionPlan for PartitionWriter {
     single_child_plan!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let (ledger, diverted) = TaskLedger::open();
-        let context = Arc::new(with_ledger(&context, &ledger));
-        let files =
-            TableFiles::new(Arc::clone(&self.spec), self.staging.clone(), partition, &self.input.schema())?;
-        let quarantine = write_quarantine(diverted, Arc::clone(&self.spec), self.staging.clone(), partition);
-        let input = self.input.execute(partition, context)?;
+        let progress = context.session_config().get_extension::<RunProgress>();
+        let records_in = MetricBuilder::new(&self.metrics).counter(RECORDS_IN, partition);
+        let bytes_in = MetricBuilder::new(&self.metrics).counter(BYTES_IN, partition);
+        let attempt = TaskAttempt {
+            spec: Arc::clone(&self.spec),
+            staging: self.staging.clone(),
+            input: Arc::clone(&self.input),
+            partition,
+            context,
+        };
         let task = async move {
-            let quarantine = SpawnedTask::spawn(quarantine);
-            let files = write_rows(input, files).await;
-            ledger.close();
-            // Where both failed, the quarantine's own error is the cause: the rows stop when it does.
-            let quarantined =
-                quarantine.join().await.map_err(|error| DataFusionError::External(Box::new(error)))??;
-            manifest(partition, files?, quarantined, &ledger)
+            let manifest = attempt.run().await?;
+            records_in.add(usize::try_from(manifest.counts.records_in).unwrap_or(usize::MAX));
+            bytes_in.add(usize::try_from(input_bytes(&manifest.inputs)).unwrap_or(usize::MAX));
+            if let Some(progress) = progress {
+                progress.add_task();
+            }
+            manifest.to_batch()
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema(), stream::once(task))))
     }
-}
 
-async fn write_rows(
-    mut input: SendableRecordBatchStream,
-    mut files: TableFiles,
-) -> Result<Vec<super::manifest::WrittenFile>> {
-    while let Some(batch) = input.next().await {
-        files.push(&batch?).await?;
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
     }
-    files.finish().await
-}
-
-fn manifest(
-    partition: usize,
-    mut files: Vec<super::manifest::WrittenFile>,
-    quarantined: Option<super::manifest::WrittenFile>,
-    ledger: &TaskLedger,
-) -> Result<RecordBatch> {
-    let mut counts = ledger.counts();
-    for file in &files {
-        counts.converted += file.rows;
-        merge_sums(&mut counts.source_converted, &file.source_totals);
-        merge_sums(&mut counts.target_totals, &file.totals);
-    }
-    files.extend(quarantined);
-    let task = u32::try_from(partition).map_err(|error| DataFusionError::External(Box::new(error)))?;
-    TaskManifest { task, files, counts }.to_batch()
-}
-
-/// The task's context, with its ledger where the operators below find it.
-fn with_ledger(context: &TaskContext, ledger: &Arc<TaskLedger>) -> TaskContext {
-    let config = context.session_config().clone().with_extension(Arc::clone(ledger));
-    TaskContext::new(
-        context.task_id(),
-        context.session_id(),
-        config,
-        context.scalar_functions().clone(),
-        context.higher_order_functions().clone(),
-        context.aggregate_functions().clone(),
-        context.window_functions().clone(),
-        context.runtime_env(),
-    )
 }

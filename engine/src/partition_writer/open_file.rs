@@ -145,6 +145,13 @@ impl OpenFile {
         })
     }
 
+    /// Takes the file back, as far as the store lets it.
+    pub(super) async fn abandon(self) {
+        if let Err(error) = self.staged.abort().await {
+            tracing::debug!(%error, partition = self.partition, "a staged file is left to be discarded");
+        }
+    }
+
     async fn drain(&mut self) -> Result<()> {
         self.writer.sync()?;
         let encoded = std::mem::take(self.writer.inner_mut());
@@ -152,6 +159,15 @@ impl OpenFile {
             self.staged.write(Bytes::from(encoded)).await.map_err(external)?;
         }
         Ok(())
+    }
+}
+
+/// Takes finished files back, as far as the store lets it: what is left goes with the run's staging folder.
+pub(super) async fn remove_staged(staging: &Staging, files: &[WrittenFile]) {
+    for file in files {
+        if let Err(error) = staging.remove(&file.staged).await {
+            tracing::debug!(%error, path = file.staged.path, "a staged file is left to be discarded");
+        }
     }
 }
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use datafusion::common::Result;
+use datafusion::execution::memory_pool::MemoryReservation;
 use tokio::sync::mpsc;
 
 use super::content_hash::ContentHash;
 use super::exec::PartitionWriterSpec;
+use super::file_names::FileNames;
 use super::manifest::WrittenFile;
 use super::open_file::{OpenFile, writer_properties};
 use crate::quarantine::{table_schema, to_table};
@@ -21,13 +23,14 @@ pub(super) async fn write_quarantine(
     mut diverted: mpsc::Receiver<RecordBatch>,
     spec: Arc<PartitionWriterSpec>,
     staging: Staging,
-    task: usize,
+    names: FileNames,
+    memory: MemoryReservation,
 ) -> Result<Option<WrittenFile>> {
     let mut file: Option<OpenFile> = None;
     while let Some(batch) = diverted.recv().await {
         let rows = to_table(&batch, spec.raw_encoding, &spec.run_id)?;
         if file.is_none() {
-            let name = format!("part-{task:05}-{}.zstd.parquet", spec.run_id);
+            let name = names.quarantine_file();
             let properties = writer_properties()?;
             let kind = TableKind::Quarantine;
             file = Some(OpenFile::create(&staging, kind, String::new(), &name, table_schema(), properties)?);
@@ -36,8 +39,10 @@ pub(super) async fn write_quarantine(
             // The run's id is not content: a re-run quarantines the same rows.
             let content = rows.project(&(0..rows.num_columns() - 1).collect::<Vec<_>>())?;
             file.write(&rows, ContentHash::of(&content)?).await?;
-            if file.memory_bytes() > ROW_GROUP_BYTES {
+            let bytes = file.memory_bytes();
+            if bytes > ROW_GROUP_BYTES || memory.try_resize(bytes).is_err() {
                 file.end_row_group().await?;
+                memory.free();
             }
         }
     }

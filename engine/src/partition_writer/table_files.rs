@@ -12,20 +12,25 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Decimal128Type, Int32Type, SchemaRef};
 use cambist_udfs::rate::RateDate;
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use parquet::file::properties::WriterProperties;
 
 use super::content_hash::ContentHash;
 use super::exec::PartitionWriterSpec;
 use super::manifest::WrittenFile;
-use super::open_file::{OpenFile, file_schema, table_properties, writer_properties};
+use super::file_names::FileNames;
+use super::open_file::{OpenFile, file_schema, remove_staged, table_properties, writer_properties};
+use super::row_memory::RowMemory;
 use crate::exact_sum::ExactSum;
+use crate::fault;
+use crate::metrics::task_metrics;
 use crate::table::{Staging, TableKind};
 
 pub(super) struct TableFiles {
     spec: Arc<PartitionWriterSpec>,
     staging: Staging,
-    task: usize,
+    names: FileNames,
+    memory: RowMemory,
     schema: SchemaRef,
     properties: Option<WriterProperties>,
     totals: TotalColumns,
@@ -55,7 +60,8 @@ impl TableFiles {
     pub(super) fn new(
         spec: Arc<PartitionWriterSpec>,
         staging: Staging,
-        task: usize,
+        names: FileNames,
+        memory: RowMemory,
         input: &SchemaRef,
     ) -> Result<Self> {
         let totals = TotalColumns {
@@ -72,7 +78,8 @@ impl TableFiles {
             properties: None,
             spec,
             staging,
-            task,
+            names,
+            memory,
             totals,
             buffer: RowBuffer::default(),
             open: HashMap::new(),
@@ -82,31 +89,46 @@ impl TableFiles {
     }
 
     pub(super) async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.buffer.push(batch, self.schema.fields().len());
-        if self.buffer.bytes >= self.spec.limits.buffer_bytes {
+        let bytes = row_bytes(batch);
+        if !self.memory.admits(self.buffer.bytes + bytes) && !self.buffer.batches.is_empty() {
+            task_metrics().buffers_cut_short.add(1);
+            self.write_buffer().await?;
+        }
+        // A batch that is alone is here already, whatever the pool says.
+        let is_beyond = !self.memory.admits(bytes);
+        self.buffer.push(batch, self.schema.fields().len(), bytes);
+        if is_beyond || self.buffer.bytes >= self.spec.limits.buffer_bytes {
             self.write_buffer().await?;
         }
         Ok(())
     }
 
-    pub(super) async fn finish(mut self) -> Result<Vec<WrittenFile>> {
+    pub(super) async fn finish(&mut self) -> Result<Vec<WrittenFile>> {
         self.write_buffer().await?;
-        let mut open: Vec<(i32, OpenFile)> = self.open.drain().collect();
-        open.sort_unstable_by_key(|(day, _)| *day);
-        for (_, file) in open {
-            self.finished.push(file.finish().await?);
+        let mut days: Vec<i32> = self.open.keys().copied().collect();
+        days.sort_unstable();
+        for day in days {
+            self.finish_day(day).await?;
         }
-        Ok(self.finished)
+        Ok(std::mem::take(&mut self.finished))
+    }
+
+    /// Takes back what was staged, as far as the store lets it.
+    pub(super) async fn abandon(self) {
+        for file in self.open.into_values() {
+            file.abandon().await;
+        }
+        remove_staged(&self.staging, &self.finished).await;
     }
 
     async fn write_buffer(&mut self) -> Result<()> {
         let buffer = std::mem::take(&mut self.buffer);
-        let batches: Vec<RecordBatch> = buffer
+        let projected: Vec<RecordBatch> = buffer
             .batches
             .iter()
             .map(|batch| batch.project(&(0..self.schema.fields().len()).collect::<Vec<_>>()))
             .collect::<Result<_, _>>()?;
-        let batches: Vec<&RecordBatch> = batches.iter().collect();
+        let batches: Vec<&RecordBatch> = projected.iter().collect();
         if let (None, Some(first)) = (&self.properties, batches.first()) {
             self.properties = Some(table_properties(first)?);
         }
@@ -116,6 +138,9 @@ impl TableFiles {
             let rows = interleave_record_batch(&batches, &places)?;
             self.write_day(day, &rows).await?;
         }
+        drop(batches);
+        drop(projected);
+        self.memory.release();
         Ok(())
     }
 
@@ -128,6 +153,7 @@ impl TableFiles {
         let Some(file) = self.open.get_mut(&day) else {
             return Ok(());
         };
+        fault::task_point("task.writing").map_err(DataFusionError::IoError)?;
         self.totals.add(rows, file);
         file.write(rows, ContentHash::of(rows)?).await?;
         file.end_row_group().await?;
@@ -139,9 +165,8 @@ impl TableFiles {
 
     fn begin(&mut self, day: i32) -> Result<OpenFile> {
         let number = self.begun.entry(day).or_default();
-        let suffix = if *number == 0 { String::new() } else { format!("-{number:03}") };
+        let name = self.names.table_file(*number);
         *number += 1;
-        let name = format!("part-{:05}{suffix}-{}.zstd.parquet", self.task, self.spec.run_id);
         let partition = format!("{}={}", self.spec.partition_column, RateDate(day));
         let properties = self.properties.clone().map_or_else(writer_properties, Ok)?;
         let schema = Arc::clone(&self.schema);
@@ -168,7 +193,7 @@ impl TableFiles {
 }
 
 impl RowBuffer {
-    fn push(&mut self, batch: &RecordBatch, day_column: usize) {
+    fn push(&mut self, batch: &RecordBatch, day_column: usize, bytes: usize) {
         let days = batch.column(day_column).as_primitive::<Int32Type>().values();
         let place = self.batches.len();
         let mut row = 0;
@@ -181,7 +206,7 @@ impl RowBuffer {
                 row += 1;
             }
         }
-        self.bytes += row_bytes(batch);
+        self.bytes += bytes;
         self.batches.push(batch.clone());
     }
 }

@@ -4,6 +4,8 @@ use std::io;
 
 use datafusion::common::DataFusionError;
 
+use crate::store::find_refusal;
+
 /// Why a source cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -131,21 +133,13 @@ pub enum RecordError {
 impl RecordError {
     /// Tells whether the same scan may succeed when it is tried again.
     pub fn is_retryable(&self) -> bool {
-        use object_store::Error;
         match self {
             Self::Io { source, .. } => source.kind() != io::ErrorKind::NotFound,
-            Self::Store { source, .. } => !matches!(
-                source,
-                Error::NotFound { .. }
-                    | Error::InvalidPath { .. }
-                    | Error::NotSupported { .. }
-                    | Error::Precondition { .. }
-                    | Error::NotModified { .. }
-                    | Error::NotImplemented { .. }
-                    | Error::PermissionDenied { .. }
-                    | Error::Unauthenticated { .. }
-                    | Error::UnknownConfigurationKey { .. }
-            ),
+            // Whatever a disk says without a name of its own is worth another look, too.
+            Self::Store { source, .. } => {
+                matches!(source, object_store::Error::Generic { .. } | object_store::Error::JoinError { .. })
+                    && find_refusal(source).is_none()
+            }
             _ => false,
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
+use futures::{StreamExt, stream};
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::column_type::ColumnType;
@@ -23,6 +24,9 @@ const WHOLE_INPUT_BYTES: u64 = 64 << 20;
 
 /// How much of a JSON file of a larger source is searched for columns, whatever the length of its records.
 const SAMPLE_BYTES_MAX: u64 = 16 << 20;
+
+/// Files that are searched for columns at once: thousands of small ones cost a request each.
+const SURVEYS_AT_ONCE: usize = 32;
 
 /// Infers the schema of a source: its columns in the order of the first file, in their declared types,
 /// and after them the hidden columns [`RECORD_COLUMN`] and [`FAULT_COLUMN`].
@@ -103,8 +107,10 @@ async fn infer_json(
     let mut columns: Vec<(String, ValueKind)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut missed = Missed::new(files);
-    for object in objects.iter().take(sample.files) {
-        for (key, kind) in missed.keep(survey(object, config, &sample).await)?.unwrap_or_default() {
+    let surveys = objects.iter().take(sample.files).map(|object| survey(object, config, &sample));
+    let mut surveys = stream::iter(surveys).buffered(SURVEYS_AT_ONCE).zip(stream::iter(objects));
+    while let Some((surveyed, object)) = surveys.next().await {
+        for (key, kind) in missed.keep(surveyed)?.unwrap_or_default() {
             if key == RECORD_COLUMN || key == FAULT_COLUMN {
                 return Err(RecordError::ReservedColumn { file: object.file().to_owned(), column: key });
             }

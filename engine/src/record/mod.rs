@@ -30,7 +30,7 @@ mod tests;
 pub use column_type::{ColumnType, UnknownType};
 pub use config::{ColumnRole, Encoding, Format, RecordConfig};
 pub use error::RecordError;
-pub use groups::plan_groups;
+pub use groups::{GroupPlan, plan_groups};
 pub use infer::infer;
 pub use schema::{
     DAMAGED_FILE_MARKER, DETAIL_FIELD, FAULT_COLUMN, FILE_FIELD, NUMBER_FIELD, OFFSET_FIELD, RAW_BYTES_MAX,

@@ -1,5 +1,7 @@
 //! What can go wrong between us and a store.
 
+use super::refusal::{StoreRefusal, find_refusal};
+
 /// A store that cannot be used, or a request that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,6 +23,16 @@ pub enum StoreError {
         path: String,
         /// What the store said.
         source: object_store::Error,
+    },
+    /// The store refused for good; the caller should grant, correct or create what the source names.
+    #[error("could not {action} `{path}`")]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: String,
+        /// What is missing.
+        source: StoreRefusal,
     },
     /// The store lets a second writer overwrite what must be created once; concurrent writers are unsafe.
     #[error(
@@ -54,23 +66,35 @@ impl StoreError {
         action: &'static str,
         path: impl ToString,
     ) -> impl FnOnce(object_store::Error) -> Self {
-        move |source| Self::Request { action, path: path.to_string(), source }
+        move |source| {
+            let path = path.to_string();
+            match find_refusal(&source).cloned() {
+                Some(source) => Self::Refused { action, path, source },
+                None => Self::Request { action, path, source },
+            }
+        }
     }
 
     /// Tells whether the same request may succeed later: the network or the service was at fault.
     pub fn is_retryable(&self) -> bool {
-        // Missing objects, refused credentials and the like have variants of their own; what the
-        // client library could not classify after its retries is a fault of the way or the service.
-        let Self::Request { source, .. } = self else { return false };
-        match source {
-            object_store::Error::Generic { store, .. } => *store != "LocalFileSystem",
-            object_store::Error::JoinError { .. } => true,
-            _ => false,
-        }
+        matches!(self, Self::Request { source, .. } if is_retryable(source))
     }
 
     /// Tells whether the object that was asked for does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Request { source: object_store::Error::NotFound { .. }, .. })
+    }
+}
+
+/// Tells whether a request that failed with `error`, after all its retries, may succeed later.
+pub fn is_retryable(error: &object_store::Error) -> bool {
+    // Missing objects, refused credentials and the like have variants of their own; what nobody could
+    // classify is a fault of the way or the service.
+    match error {
+        object_store::Error::Generic { store, .. } => {
+            *store != "LocalFileSystem" && find_refusal(error).is_none()
+        }
+        object_store::Error::JoinError { .. } => true,
+        _ => false,
     }
 }

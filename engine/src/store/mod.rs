@@ -1,8 +1,15 @@
 //! Object stores: one per bucket, built from the environment and shared by all that use it.
 
+mod answer;
+mod counters;
 mod error;
+mod http;
 mod list;
 mod probe;
+mod refusal;
+mod resume;
+mod retry;
+mod retrying;
 mod s3;
 
 use std::collections::HashMap;
@@ -13,9 +20,11 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::multipart::MultipartStore;
 
-pub use error::StoreError;
+pub use counters::{StoreCounters, store_counters};
+pub use error::{StoreError, is_retryable};
 pub use list::{find_objects, list_objects};
 pub use probe::probe_create_only;
+pub use refusal::{StoreGaveUp, StoreRefusal, find_refusal};
 
 use crate::location::{Location, Place};
 

@@ -17,17 +17,17 @@ use crate::location::Location;
 pub async fn probe_create_only(store: &dyn ObjectStore, folder: &Location) -> Result<(), StoreError> {
     let name = format!(".probe-{:016x}", RandomState::new().build_hasher().finish());
     let key = folder.path().clone().join(name);
-    let create = || store.put_opts(&key, PutPayload::from_static(b"probe"), PutMode::Create.into());
-    // The key is new: a first write that is refused was retried after its answer got lost,
-    // which shows as well that the store looks.
-    let first = create().await;
-    let second = if first.is_ok() { create().await } else { first };
+    // Each write has its own bytes, or a retried one would be taken for ours.
+    let create =
+        |bytes: &'static [u8]| store.put_opts(&key, PutPayload::from_static(bytes), PutMode::Create.into());
+    create(b"first").await.map_err(StoreError::request("create", folder))?;
+    let second = create(b"second").await;
     let cleaned = store.delete(&key).await;
     match second {
         Err(object_store::Error::AlreadyExists { .. }) => {
-            cleaned.map_err(StoreError::request("delete", &key))
+            cleaned.map_err(StoreError::request("delete", folder))
         }
         Ok(_) => Err(StoreError::IgnoresCreateOnly { location: folder.to_string() }),
-        Err(source) => Err(StoreError::request("create", &key)(source)),
+        Err(source) => Err(StoreError::request("create", folder)(source)),
     }
 }

@@ -12,10 +12,10 @@ use super::{Table, TableState};
 use crate::fault;
 
 /// Each further attempt means that another writer's commit landed first.
-const ATTEMPTS_MAX: u32 = 100;
+pub(super) const ATTEMPTS_MAX: u32 = 100;
 
 /// S3 may refuse a create-only write while another one of the same key is under way, and show neither.
-const UNDECIDED_WAIT: Duration = Duration::from_millis(20);
+pub(super) const UNDECIDED_WAIT: Duration = Duration::from_millis(20);
 
 /// What a run wants to commit.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ impl Table {
         for partition in &draft.ready {
             self.roots.main.path(&names::ready(partition))?;
         }
-        self.check_staged(&draft).await?;
+        self.check_staged(&draft.run_id, &draft.files).await?;
         self.probe().await?;
         for _ in 0..ATTEMPTS_MAX {
             let record = next_record(self.state(), &draft)?;
@@ -127,17 +127,17 @@ impl Table {
     }
 
     /// A draft must not promise files that are gone: `gc` may have taken the run for dead.
-    async fn check_staged(&self, draft: &CommitDraft) -> Result<(), TableError> {
+    pub(super) async fn check_staged(&self, run_id: &str, files: &[DataFile]) -> Result<(), TableError> {
         for table in [TableKind::Main, TableKind::Quarantine] {
             let root = self.roots.of(table);
-            let mut files = draft.files.iter().map(|file| &file.file).filter(|file| file.table == table);
+            let mut files = files.iter().map(|file| &file.file).filter(|file| file.table == table);
             if !files.clone().any(|_| true) {
                 continue;
             }
-            let staged = root.list(&names::staging(&draft.run_id)).await?;
+            let staged = root.list(&names::staging(run_id)).await?;
             let sizes: HashMap<_, _> =
                 staged.iter().map(|(path, object)| (path.as_str(), object.size)).collect();
-            if let Some(missing) = files.find(|file| !is_staged(file, &draft.run_id, &sizes)) {
+            if let Some(missing) = files.find(|file| !is_staged(file, run_id, &sizes)) {
                 return Err(TableError::StagedFileMissing { path: missing.path.clone() });
             }
         }
@@ -187,7 +187,7 @@ fn next_record(state: &TableState, draft: &CommitDraft) -> Result<CommitRecord, 
     })
 }
 
-fn check_paths(state: &TableState, table: TableKind, add: &[DataFile]) -> Result<(), TableError> {
+pub(super) fn check_paths(state: &TableState, table: TableKind, add: &[DataFile]) -> Result<(), TableError> {
     let mut paths = BTreeSet::new();
     for DataFile { file, .. } in add {
         if state.is_live(table, &file.path) || !paths.insert(&file.path) {

@@ -96,6 +96,16 @@ pub enum TableError {
         /// The file's final path.
         path: String,
     },
+    /// Files that should have the rows of others have more or fewer of them: a defect.
+    #[error("the files of batch `{batch}` have {rows} rows and those that replace them {added_rows}")]
+    Unbalanced {
+        /// The batch.
+        batch: String,
+        /// Rows of the files to be replaced.
+        rows: u64,
+        /// Rows of the files in their place.
+        added_rows: u64,
+    },
     /// A name that a task or a draft gave cannot be used.
     #[error("{what} `{name}` cannot be used, expected {expected}")]
     InvalidName {

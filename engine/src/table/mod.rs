@@ -8,6 +8,7 @@
 //! local table is as good as its file system.
 
 mod commit;
+mod compact;
 mod ddl;
 mod error;
 mod files;
@@ -19,11 +20,14 @@ mod publish;
 mod record;
 mod root;
 mod schema;
+mod sink;
 mod staging;
 mod staging_objects;
 mod state;
+mod unstage;
 
 pub use commit::{CommitDraft, CommitOutcome};
+pub use compact::{Compaction, CompactionOutcome, Replacement};
 pub use ddl::{DdlDialect, DdlOptions};
 pub use error::TableError;
 pub use files::{TableFile, Whereabouts};

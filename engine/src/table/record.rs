@@ -10,8 +10,12 @@ use super::names;
 use super::schema::TableSchema;
 use super::staging::StagedFile;
 
-/// The version of records and checkpoints that this program writes, and the newest that it reads.
+/// The version of checkpoints, and of records that replace one batch.
 pub(super) const FORMAT_VERSION: u64 = 1;
+
+/// The version of compactions, whose files belong to several batches, and the newest that is read. A program
+/// that knows only the first would give these files to a batch without a name.
+pub(super) const COMPACTION_VERSION: u64 = 2;
 
 /// One of the two tables under a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +51,9 @@ pub struct DataFile {
     /// The exact converted amounts by currency, as decimals.
     #[serde(default)]
     pub totals: BTreeMap<String, String>,
+    /// The batch it belongs to, in a compaction; else it is the record's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
 }
 
 impl DataFile {
@@ -85,7 +92,8 @@ pub struct TableChange {
     pub add: Vec<DataFile>,
     /// Files that cease to be.
     pub remove: Vec<RemovedFile>,
-    /// The order-free hash of the added rows of each partition, in hex.
+    /// The order-free hash of the added rows of each partition, in hex; empty in a compaction, which adds no
+    /// rows.
     #[serde(default)]
     pub partitions: BTreeMap<String, String>,
 }
@@ -101,7 +109,7 @@ pub struct CommitRecord {
     pub number: u64,
     /// The run that made it.
     pub run_id: String,
-    /// The batch whose files it replaces.
+    /// The batch whose files it replaces; empty in a compaction, whose files stay in their batches.
     pub batch: String,
     /// What kind of run made it, such as `normalize`.
     pub kind: String,
@@ -135,6 +143,11 @@ impl CommitRecord {
         }
     }
 
+    /// Returns the batch whose files the commit replaces; nothing for a compaction.
+    pub fn replaced_batch(&self) -> Option<&str> {
+        (!self.batch.is_empty()).then_some(self.batch.as_str())
+    }
+
     pub(super) fn encode(&self) -> Result<Vec<u8>, TableError> {
         serde_json::to_vec(self)
             .map_err(|source| TableError::Encode { path: names::record(self.number), source })
@@ -155,11 +168,11 @@ pub(super) fn check_version(path: &str, bytes: &[u8]) -> Result<(), TableError> 
     }
     let Versioned { version } = serde_json::from_slice(bytes)
         .map_err(|error| TableError::LogDamaged { path: path.to_owned(), detail: error.to_string() })?;
-    if version > FORMAT_VERSION {
+    if version > COMPACTION_VERSION {
         return Err(TableError::NewerVersion {
             path: path.to_owned(),
             found: version,
-            known: FORMAT_VERSION,
+            known: COMPACTION_VERSION,
         });
     }
     Ok(())

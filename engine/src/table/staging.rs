@@ -4,14 +4,10 @@
 //! store has uploads that another process can complete, the upload is left uncompleted and remembered in a
 //! small journal, so that `gc` can abort those of dead runs.
 
-use std::collections::VecDeque;
-use std::io::{ErrorKind, Write};
-use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::multipart::MultipartStore;
-use object_store::path::Path;
+use object_store::multipart::PartId;
 use serde::{Deserialize, Serialize};
 
 use super::error::TableError;
@@ -19,23 +15,15 @@ use super::gc::remove_staged;
 use super::names;
 use super::record::TableKind;
 use super::root::{Roots, TableRoot};
+use super::sink::{Buffer, Sink, append};
 use crate::location::Location;
 use crate::store::{StoreError, Stores};
-
-/// Every part of an upload but the last; S3 asks for at least 5 MiB and takes 10,000 parts (80 GB in all).
-const PART_BYTES: usize = 8 << 20;
-
-/// A write to a local disk: hundreds of files may hold one back at the same time.
-const WRITE_BYTES: usize = 32 << 10;
-
-/// A folder that keeps vanishing is not ours to make.
-const CREATE_ATTEMPTS_MAX: u32 = 5;
 
 /// How a file waits for its commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "as", rename_all = "snake_case")]
 pub enum StagedAs {
-    /// A file on the table's own disk.
+    /// A file or object in the run's staging folder, which publishing moves.
     Local {
         /// Its path below the table's folder.
         path: String,
@@ -117,6 +105,30 @@ impl Staging {
         partition: &str,
         file_name: &str,
     ) -> Result<StagedWriter, TableError> {
+        self.create_as(table, partition, file_name, false)
+    }
+
+    /// Opens a file that can be read as soon as it is finished, by who knows its place in the staging folder:
+    /// a later pass of the same run. Elsewhere than on a disk, to publish it costs a copy.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn create_readable(
+        &self,
+        table: TableKind,
+        partition: &str,
+        file_name: &str,
+    ) -> Result<StagedWriter, TableError> {
+        self.create_as(table, partition, file_name, true)
+    }
+
+    fn create_as(
+        &self,
+        table: TableKind,
+        partition: &str,
+        file_name: &str,
+        is_readable: bool,
+    ) -> Result<StagedWriter, TableError> {
         check_name("run id", &self.run_id)?;
         check_name("file name", file_name)?;
         if !partition.is_empty() {
@@ -127,7 +139,7 @@ impl Staging {
         let root = self.roots.of(table).clone();
         let slash = if partition.is_empty() { "" } else { "/" };
         let path = format!("{partition}{slash}{file_name}");
-        let sink = Sink::new(&root, &self.run_id, &path)?;
+        let sink = Sink::new(&root, &self.run_id, &path, is_readable)?;
         Ok(StagedWriter {
             root,
             run_id: Arc::clone(&self.run_id),
@@ -205,11 +217,19 @@ impl StagedWriter {
     /// Where the disk or the store fails.
     pub async fn finish(mut self) -> Result<StagedFile, TableError> {
         let rest = self.buffer.take(self.buffer.bytes);
-        if !rest.is_empty() || self.sink.is_untouched() {
-            self.flush(rest).await?;
+        if let Sink::Upload { path, upload_id: None, is_readable: true, .. } = &self.sink {
+            // Small as it is, one request makes it.
+            self.root.put(path, rest.concat()).await?;
+        } else {
+            if !rest.is_empty() || self.sink.is_untouched() {
+                self.flush(rest).await?;
+            }
+            self.complete().await?;
         }
         let staged = match self.sink {
-            Sink::File { .. } => StagedAs::Local { path: names::staged(&self.run_id, &self.path) },
+            Sink::File { .. } | Sink::Upload { is_readable: true, .. } => {
+                StagedAs::Local { path: names::staged(&self.run_id, &self.path) }
+            }
             Sink::Upload { upload_id, parts, .. } => {
                 StagedAs::Multipart { upload_id: upload_id.unwrap_or_default(), parts }
             }
@@ -227,11 +247,28 @@ impl StagedWriter {
             Sink::File { .. } => self.root.delete(&names::staged(&self.run_id, &self.path)).await,
             Sink::Upload { upload_id: None, .. } => Ok(()),
             Sink::Upload { store, path, upload_id: Some(upload_id), .. } => {
-                let aborted = store.abort_multipart(path, upload_id).await;
+                let aborted = store.abort_multipart(&self.root.path(path)?, upload_id).await;
                 aborted.map_err(StoreError::request("abort the upload of", path))?;
                 self.root.delete(&names::upload_journal(&self.run_id, &self.path)).await
             }
         }
+    }
+
+    /// Completes the upload of a file that is to be readable; others wait for their commit.
+    async fn complete(&self) -> Result<(), TableError> {
+        let Sink::Upload { store, path, upload_id: Some(upload_id), parts, is_readable: true } = &self.sink
+        else {
+            return Ok(());
+        };
+        let parts = parts.iter().map(|id| PartId { content_id: id.clone() }).collect();
+        let completed = store.complete_multipart(&self.root.path(path)?, upload_id, parts).await;
+        if let Err(source) = completed
+            // A request whose answer got lost is sent again and then finds no upload.
+            && self.root.size(path).await? != Some(self.bytes)
+        {
+            return Err(StoreError::request("complete the upload of", path)(source).into());
+        }
+        self.root.delete(&names::upload_journal(&self.run_id, &self.path)).await
     }
 
     async fn flush(&mut self, chunks: Vec<Bytes>) -> Result<(), TableError> {
@@ -240,20 +277,22 @@ impl StagedWriter {
                 let is_first = !std::mem::replace(started, true);
                 append(path.clone(), is_first, chunks).await
             }
-            Sink::Upload { store, path, upload_id, parts } => {
+            Sink::Upload { store, path, upload_id, parts, .. } => {
                 let failed = || StoreError::request("upload", &*path);
+                let object = self.root.path(path)?;
                 let id = match upload_id {
                     Some(id) => id,
                     None => {
-                        let id = store.create_multipart(path).await.map_err(failed())?;
-                        let journal = UploadJournal { path: self.path.clone(), upload_id: id.clone() };
+                        let id = store.create_multipart(&object).await.map_err(failed())?;
+                        let journal = UploadJournal { path: path.clone(), upload_id: id.clone() };
                         // Remembered at once, or a crash would leave an upload that nobody can abort.
                         let id = upload_id.insert(id);
-                        write_journal(&self.root, &self.run_id, &journal).await?;
+                        let name = names::upload_journal(&self.run_id, &self.path);
+                        write_journal(&self.root, &name, &journal).await?;
                         id
                     }
                 };
-                let part = store.put_part(path, id, parts.len(), chunks.into_iter().collect()).await;
+                let part = store.put_part(&object, id, parts.len(), chunks.into_iter().collect()).await;
                 parts.push(part.map_err(failed())?.content_id);
                 Ok(())
             }
@@ -261,114 +300,8 @@ impl StagedWriter {
     }
 }
 
-async fn write_journal(root: &TableRoot, run_id: &str, journal: &UploadJournal) -> Result<(), TableError> {
-    let name = names::upload_journal(run_id, &journal.path);
+async fn write_journal(root: &TableRoot, name: &str, journal: &UploadJournal) -> Result<(), TableError> {
     let bytes =
-        serde_json::to_vec(journal).map_err(|source| TableError::Encode { path: name.clone(), source })?;
-    root.put(&name, bytes).await
-}
-
-/// Where a staged file's bytes go.
-enum Sink {
-    File { path: PathBuf, started: bool },
-    Upload { store: Arc<dyn MultipartStore>, path: Path, upload_id: Option<String>, parts: Vec<String> },
-}
-
-impl Sink {
-    fn new(root: &TableRoot, run_id: &str, path: &str) -> Result<Self, TableError> {
-        if let Some(store) = &root.handle.multipart {
-            let store = Arc::clone(store);
-            return Ok(Self::Upload { store, path: root.path(path)?, upload_id: None, parts: Vec::new() });
-        }
-        let staged = root.location.join(&names::staged(run_id, path))?;
-        let path = staged
-            .local_path()
-            .ok_or_else(|| StoreError::NoUploads { location: root.location.to_string() })?;
-        Ok(Self::File { path, started: false })
-    }
-
-    fn flush_bytes(&self) -> usize {
-        match self {
-            Self::File { .. } => WRITE_BYTES,
-            Self::Upload { .. } => PART_BYTES,
-        }
-    }
-
-    fn is_file(&self) -> bool {
-        matches!(self, Self::File { .. })
-    }
-
-    /// An empty file must still come to exist, on S3 through one empty part.
-    fn is_untouched(&self) -> bool {
-        match self {
-            Self::File { started, .. } => !started,
-            Self::Upload { parts, .. } => parts.is_empty(),
-        }
-    }
-}
-
-impl std::fmt::Debug for Sink {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::File { path, .. } => write!(formatter, "File({})", path.display()),
-            Self::Upload { path, upload_id, .. } => write!(formatter, "Upload({path}, {upload_id:?})"),
-        }
-    }
-}
-
-/// Bytes that wait for a write, uncopied.
-#[derive(Debug, Default)]
-struct Buffer {
-    chunks: VecDeque<Bytes>,
-    bytes: usize,
-}
-
-impl Buffer {
-    fn push(&mut self, chunk: Bytes) {
-        self.bytes += chunk.len();
-        self.chunks.push_back(chunk);
-    }
-
-    /// Takes exactly `bytes` from the front, or all where there are fewer.
-    fn take(&mut self, bytes: usize) -> Vec<Bytes> {
-        let mut taken = Vec::new();
-        let mut missing = bytes.min(self.bytes);
-        self.bytes -= missing;
-        while missing > 0 {
-            let Some(chunk) = self.chunks.front_mut() else { break };
-            let part = chunk.split_to(chunk.len().min(missing));
-            missing -= part.len();
-            if chunk.is_empty() {
-                self.chunks.pop_front();
-            }
-            taken.push(part);
-        }
-        taken
-    }
-}
-
-/// The file is opened for each write: hundreds of partitions would else exhaust the file handles.
-async fn append(path: PathBuf, is_first: bool, chunks: Vec<Bytes>) -> Result<(), TableError> {
-    let shown = path.clone();
-    let write = tokio::task::spawn_blocking(move || {
-        let mut file =
-            if is_first { create(&path)? } else { std::fs::OpenOptions::new().append(true).open(&path)? };
-        chunks.iter().try_for_each(|chunk| file.write_all(chunk))
-    });
-    let written = write.await.map_err(std::io::Error::other).flatten();
-    written.map_err(TableError::io("write", &shown))
-}
-
-fn create(path: &FsPath) -> std::io::Result<std::fs::File> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        match std::fs::File::create_new(path) {
-            // `gc` may remove the folder again while it is still empty.
-            Err(error) if error.kind() == ErrorKind::NotFound && attempt <= CREATE_ATTEMPTS_MAX => {
-                std::fs::create_dir_all(path.parent().unwrap_or(path))?;
-            }
-            other => return other,
-        }
-    }
+        serde_json::to_vec(journal).map_err(|source| TableError::Encode { path: name.to_owned(), source })?;
+    root.put(name, bytes).await
 }

@@ -116,6 +116,11 @@ impl TableState {
         in_partition.filter(move |file| file.partition() == partition)
     }
 
+    /// Returns a live file.
+    pub fn file(&self, table: TableKind, path: &str) -> Option<&LiveFile> {
+        self.fold(table).files.get(path)
+    }
+
     /// Tells whether a file is live.
     pub fn is_live(&self, table: TableKind, path: &str) -> bool {
         self.fold(table).files.contains_key(path)
@@ -139,13 +144,7 @@ impl TableState {
     /// Returns what a commit of `batch` supersedes in one of the tables: all of the batch's live files.
     pub(super) fn superseded_by(&self, table: TableKind, batch: &str) -> Vec<RemovedFile> {
         let files = self.files(table).filter(|file| file.batch == batch);
-        let removed = |file: &LiveFile| RemovedFile {
-            path: file.path.clone(),
-            added_by: file.commit,
-            rows: file.rows,
-            bytes: file.bytes,
-        };
-        files.map(removed).collect()
+        files.map(LiveFile::to_removed).collect()
     }
 
     /// Folds the next record in.
@@ -161,7 +160,9 @@ impl TableState {
         self.main.apply(record, &record.main).map_err(damaged)?;
         self.quarantine.apply(record, &record.quarantine).map_err(damaged)?;
         self.last_commit = record.number;
-        self.batches.insert(record.batch.clone(), BatchState::of(record));
+        if let Some(batch) = record.replaced_batch() {
+            self.batches.insert(batch.to_owned(), BatchState::of(record));
+        }
         let ready = ReadyState { number: record.number, run_id: record.run_id.clone() };
         self.ready.extend(record.ready.iter().map(|partition| (partition.clone(), ready.clone())));
         Ok(())
@@ -194,6 +195,16 @@ impl TableFold {
 }
 
 impl LiveFile {
+    /// The file as a commit names it that supersedes it.
+    pub(super) fn to_removed(&self) -> RemovedFile {
+        RemovedFile {
+            path: self.path.clone(),
+            added_by: self.commit,
+            rows: self.rows,
+            bytes: self.bytes,
+        }
+    }
+
     fn of(record: &CommitRecord, added: &DataFile) -> Self {
         Self {
             path: added.file.path.clone(),
@@ -202,7 +213,7 @@ impl LiveFile {
             content_hash: added.content_hash.clone(),
             source_totals: added.source_totals.clone(),
             totals: added.totals.clone(),
-            batch: record.batch.clone(),
+            batch: added.batch.as_ref().unwrap_or(&record.batch).clone(),
             commit: record.number,
         }
     }

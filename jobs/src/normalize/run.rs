@@ -14,6 +14,7 @@ use cambist_engine::quarantine::{self, RawEncoding};
 use cambist_engine::record::Encoding;
 use cambist_engine::table::{CommitDraft, CommitOutcome, DataFile, Staging, Table, TableKind};
 use cambist_engine::task::TaskCounts;
+use cambist_engine::task_input::planned_inputs;
 use cambist_udfs::rate::InstantMicros;
 use datafusion::physical_plan::ExecutionPlan;
 
@@ -142,16 +143,17 @@ async fn execute(
             Encoding::Latin1 => RawEncoding::Latin1,
         },
         limits: WriterLimits::default(),
+        resumable: context.execution.is_remote(),
     };
     let writer = PartitionWriter::new(Arc::clone(&plan.converted), Arc::new(spec), staging.clone());
-    let tasks = writer.properties().partitioning.partition_count();
+    let planned = planned_inputs(&plan.converted).map_err(running)?;
     let writer: Arc<dyn ExecutionPlan> = Arc::new(writer);
     let batches = context
         .execution
         .collect(&context.run_id, writer, &plan.session, &context.progress)
         .await
         .map_err(of_execution)?;
-    read_manifests(&batches, tasks).map_err(running)
+    read_manifests(&batches, &planned).map_err(running)
 }
 
 /// Every record is in exactly one place, and every currency's amounts add up on both sides.
@@ -248,6 +250,7 @@ fn data_file(file: &WrittenFile) -> DataFile {
         content_hash: file.content_hash.to_string(),
         source_totals: texts(&file.source_totals),
         totals: texts(&file.totals),
+        batch: None,
     }
 }
 

@@ -7,7 +7,8 @@ use cambist_engine::files::{self, Files};
 use cambist_engine::lineage::{SOURCE_TABLE, carry_records, check_single_stage};
 use cambist_engine::progress::RunProgress;
 use cambist_engine::record::{
-    DETAIL_FIELD, FAULT_COLUMN, Format, RECORD_COLUMN, RecordConfig, RecordSource, infer, plan_groups,
+    DETAIL_FIELD, FAULT_COLUMN, Format, GroupPlan, RECORD_COLUMN, RecordConfig, RecordSource, infer,
+    plan_groups,
 };
 use cambist_engine::source_table::SourceTable;
 use cambist_engine::store::Stores;
@@ -139,7 +140,7 @@ async fn source_table(
     let schema = infer(&files.store, &files.objects, records).await.map_err(|error| of_record(&error))?;
     let url = store_url(context, files)?;
     let source = RecordSource::new(Arc::new(records.clone()), schema).with_progress(progress);
-    let groups = plan_groups(&files.objects, records, tasks);
+    let groups = plan_groups(&files.objects, records, &GroupPlan::per_slot(tasks));
     SourceTable::try_new(source, url, groups).map_err(|error| planning(error, "source"))
 }
 

@@ -22,7 +22,8 @@ fn splittable() -> RecordConfig {
 
 #[test]
 fn splittable_files_are_cut_into_equal_parts() {
-    let groups = plan_groups(&[meta("b", 4 * MIB), meta("a", 8 * MIB)], &splittable(), 3);
+    let groups =
+        plan_groups(&[meta("b", 4 * MIB), meta("a", 8 * MIB)], &splittable(), &GroupPlan::per_slot(3));
     let expected = [
         vec![("a".to_owned(), 0, 4 * MIB)],
         vec![("a".to_owned(), 4 * MIB, 8 * MIB)],
@@ -34,7 +35,7 @@ fn splittable_files_are_cut_into_equal_parts() {
 #[test]
 fn whole_files_go_to_the_emptiest_group() {
     let files = [meta("a", 5), meta("b", 9), meta("c", 4), meta("d", 1)];
-    let groups = plan_groups(&files, &RecordConfig::new(Format::Json), 2);
+    let groups = plan_groups(&files, &RecordConfig::new(Format::Json), &GroupPlan::per_slot(2));
     let names: Vec<Vec<String>> =
         shape(&groups).into_iter().map(|group| group.into_iter().map(|(name, ..)| name).collect()).collect();
     // 9 | 5, 4 and then the 1 to the first of two equal groups.
@@ -43,7 +44,11 @@ fn whole_files_go_to_the_emptiest_group() {
 
 #[test]
 fn splittable_files_fill_up_beside_compressed_ones() {
-    let groups = plan_groups(&[meta("a.csv.gz", 6 * MIB), meta("b.csv", 10 * MIB)], &splittable(), 2);
+    let groups = plan_groups(
+        &[meta("a.csv.gz", 6 * MIB), meta("b.csv", 10 * MIB)],
+        &splittable(),
+        &GroupPlan::per_slot(2),
+    );
     let expected = [
         vec![("a.csv.gz".to_owned(), 0, 6 * MIB), ("b.csv".to_owned(), 0, 2 * MIB)],
         vec![("b.csv".to_owned(), 2 * MIB, 10 * MIB)],
@@ -58,7 +63,7 @@ fn every_byte_is_in_one_group_whatever_the_sizes() {
         sizes.iter().enumerate().map(|(index, size)| meta(&format!("f{index}"), *size)).collect();
     files.push(meta("z.gz", 9 * MIB));
     for partitions in 1..20 {
-        let groups = plan_groups(&files, &splittable(), partitions);
+        let groups = plan_groups(&files, &splittable(), &GroupPlan::per_slot(partitions));
         assert!(groups.len() <= partitions);
         let mut ranges: BTreeMap<String, Vec<(u64, u64)>> = BTreeMap::new();
         for (name, start, end) in shape(&groups).into_iter().flatten() {
@@ -78,8 +83,43 @@ fn every_byte_is_in_one_group_whatever_the_sizes() {
         assert!(ranges.is_empty());
         let mut reversed = files.clone();
         reversed.reverse();
-        assert_eq!(shape(&plan_groups(&reversed, &splittable(), partitions)), shape(&groups));
+        assert_eq!(
+            shape(&plan_groups(&reversed, &splittable(), &GroupPlan::per_slot(partitions))),
+            shape(&groups)
+        );
     }
+}
+
+/// Tasks of about `task_bytes`, in full rounds of `slots`; a source too small to share stays whole.
+#[test]
+fn tasks_are_sized_by_bytes_and_use_all_slots() {
+    let tasks = |slots, task_mib: u64, files, bytes| {
+        GroupPlan { slots, task_bytes: Some(task_mib * MIB) }.tasks(files, bytes)
+    };
+    assert_eq!(tasks(4, 128, 1, 1000 * MIB), 8);
+    assert_eq!(tasks(3, 128, 1, 1000 * MIB), 9);
+    assert_eq!(tasks(4, 128, 1, 4 * MIB), 4);
+    assert_eq!(tasks(4, 128, 1, 4 * MIB - 1), 1);
+    assert_eq!(tasks(4, 128, 1, 0), 1);
+    // The plan of one task is a message, so its files are counted too.
+    assert_eq!(tasks(1, 128, 25_000, 25_000), 3);
+    assert_eq!(tasks(0, 0, 1, 5 * MIB), 5, "nonsense still gives tasks");
+    assert_eq!(GroupPlan::per_slot(3).tasks(9, u64::MAX), 3);
+}
+
+#[test]
+fn small_files_are_packed_and_large_ones_cut() {
+    let mut files: Vec<ObjectMeta> = (0..1000).map(|index| meta(&format!("s{index:04}"), 100_000)).collect();
+    files.push(meta("large", 300 * MIB));
+    let plan = GroupPlan { slots: 2, task_bytes: Some(64 * MIB) };
+    let groups = plan_groups(&files, &splittable(), &plan);
+    assert_eq!(groups.len(), 8);
+    let bytes = |group: &FileGroup| group.iter().map(|file| file.range().1 - file.range().0).sum::<u64>();
+    let (least, most) = (groups.iter().map(bytes).min().unwrap(), groups.iter().map(bytes).max().unwrap());
+    assert!(most - least <= 2 * MIB, "{least} to {most}");
+    // Where nothing can be cut there are no more tasks than files.
+    let whole = plan_groups(&[meta("a.gz", 900 * MIB), meta("b.gz", MIB)], &splittable(), &plan);
+    assert_eq!(whole.len(), 2);
 }
 
 #[test]

@@ -245,6 +245,7 @@ fn data_file(file: StagedFile, rows: usize) -> DataFile {
         content_hash: "00ff".to_owned(),
         source_totals: BTreeMap::new(),
         totals,
+        batch: None,
     }
 }
 

@@ -11,6 +11,8 @@ use object_store::{
 
 use super::*;
 
+mod retrying;
+
 /// A store that takes create-only for a plain write, as some S3 imitations do.
 #[derive(Debug)]
 struct Careless(InMemory);

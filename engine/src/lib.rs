@@ -13,6 +13,7 @@ pub mod files;
 mod json_text;
 pub mod lineage;
 pub mod location;
+pub mod merge;
 pub mod metrics;
 pub mod parquet_object;
 pub mod partition_writer;

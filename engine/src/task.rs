@@ -95,11 +95,8 @@ impl TaskLedger {
     /// [`crate::quarantine::diverted_schema`].
     pub fn open() -> (Arc<Self>, mpsc::Receiver<RecordBatch>) {
         let (sender, receiver) = mpsc::channel(QUARANTINE_QUEUE_BATCHES);
-        let ledger = Self {
-            inputs: Mutex::default(),
-            quarantine: Mutex::new(Some(sender)),
-            counts: Mutex::default(),
-        };
+        let ledger =
+            Self { inputs: Mutex::default(), quarantine: Mutex::new(Some(sender)), counts: Mutex::default() };
         (Arc::new(ledger), receiver)
     }
 

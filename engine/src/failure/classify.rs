@@ -16,8 +16,7 @@ use crate::table::TableError;
 
 const SQL_HINT: &str =
     "the source SQL fails on a value; use TRY_CAST or parse_decimal to let such rows be quarantined";
-const DAMAGED_HINT: &str =
-    "nothing was committed; --allow-damaged commits the whole records of such files";
+const DAMAGED_HINT: &str = "nothing was committed; --allow-damaged commits the whole records of such files";
 const DISK_HINT: &str = "the disk is full: make room, or give the work and output folders another disk";
 const MEMORY_HINT: &str =
     "give each executor more memory (--memory-limit), or let it run fewer tasks at once (--vcores)";

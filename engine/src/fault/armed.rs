@@ -100,11 +100,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    pub(super) fn new(
-        settings: &str,
-        token: Option<PathBuf>,
-        log: Option<PathBuf>,
-    ) -> Result<Self, String> {
+    pub(super) fn new(settings: &str, token: Option<PathBuf>, log: Option<PathBuf>) -> Result<Self, String> {
         let faults = settings.split(',').filter(|setting| !setting.is_empty()).map(str::parse);
         Ok(Self { faults: faults.collect::<Result<_, _>>()?, token, log })
     }

@@ -18,7 +18,8 @@ mod tests;
 use std::io;
 
 /// The points inside a task, in the order in which it passes them.
-const TASK_POINTS: &[&str] = &["task.scanning", "task.writing", "task.before_manifest", "task.after_manifest"];
+const TASK_POINTS: &[&str] =
+    &["task.scanning", "task.writing", "task.before_manifest", "task.after_manifest"];
 
 /// Every point, in the order in which a run passes them first.
 pub const POINTS: &[&str] = &[

@@ -25,8 +25,7 @@ fn one_with_a_star_happens_always_and_several_stand_side_by_side() {
 fn a_token_lets_it_happen_once_over_all_processes() {
     let folder = tempfile::tempdir().unwrap();
     let (token, log) = (folder.path().join("token"), folder.path().join("log"));
-    let process =
-        || Faults::new("task.writing:panic:*", Some(token.clone()), Some(log.clone())).unwrap();
+    let process = || Faults::new("task.writing:panic:*", Some(token.clone()), Some(log.clone())).unwrap();
     let (first, second) = (process(), process());
     assert_eq!(first.due("task.writing"), Some(Action::Panic));
     assert_eq!(second.due("task.writing"), None);

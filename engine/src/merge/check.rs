@@ -38,9 +38,7 @@ pub struct Mismatch {
 }
 
 /// Returns the figures of files that belong to `owner`.
-pub fn figures_of_written<'a>(
-    files: impl IntoIterator<Item = (&'a str, &'a WrittenFile)>,
-) -> Owned {
+pub fn figures_of_written<'a>(files: impl IntoIterator<Item = (&'a str, &'a WrittenFile)>) -> Owned {
     let mut owned = Owned::new();
     for (owner, file) in files {
         let figures = owned.entry((owner.to_owned(), file.partition.clone())).or_default();

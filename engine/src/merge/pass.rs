@@ -39,7 +39,7 @@ pub enum MergeError {
 }
 
 /// Where and how a merge runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct MergePass<'a> {
     /// What status pages call it.
     pub name: &'a str,
@@ -79,8 +79,7 @@ impl MergePass<'_> {
         let written: Vec<usize> = (0..columns.fields().len().saturating_sub(1)).collect();
         let columns = merge_columns(&columns.project(&written).map_err(DataFusionError::from)?);
         let manifests = self.run(&columns, &tasks).await?;
-        let merged: Vec<WrittenFile> =
-            manifests.into_iter().flat_map(|manifest| manifest.files).collect();
+        let merged: Vec<WrittenFile> = manifests.into_iter().flat_map(|manifest| manifest.files).collect();
         let figures = |files: &[WrittenFile]| figures_of_written(files.iter().map(|file| ("", file)));
         check(&figures(&layout.merged), &figures(&merged))?;
         Ok(layout.kept.into_iter().chain(merged).collect())
@@ -108,8 +107,7 @@ impl MergePass<'_> {
             let base = manifests.len();
             let done = read_manifests(&rows, &planned)?;
             let place = |task: u32| u32::try_from(base + task as usize).unwrap_or(u32::MAX);
-            manifests
-                .extend(done.into_iter().map(|one| TaskManifest { task: place(one.task), ..one }));
+            manifests.extend(done.into_iter().map(|one| TaskManifest { task: place(one.task), ..one }));
             if !self.execution.is_remote() {
                 self.progress.add_bytes(tasks.iter().map(MergeTask::bytes).sum());
             }

@@ -42,7 +42,8 @@ pub fn scan(
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let groups = tasks.iter().map(file_group).collect::<Result<Vec<_>>>()?;
     let event_date = Arc::new(Field::new(EVENT_DATE_COLUMN, DataType::Int32, false));
-    let source = ParquetSource::new(TableSchema::new(columns, vec![event_date]));
+    let source =
+        ParquetSource::new(TableSchema::builder(columns).with_table_partition_cols(vec![event_date]).build());
     // Files stay with their task, in their order: rows keep the order they had.
     let config = FileScanConfigBuilder::new(store, Arc::new(source))
         .with_file_groups(groups)

@@ -61,6 +61,9 @@ pub struct PartitionWriterSpec {
     /// there; needed where a task may run more than once.
     #[serde(default)]
     pub resumable: bool,
+    /// Whether the table's files can be read before they are committed, because a merge will do so.
+    #[serde(default)]
+    pub is_readable: bool,
 }
 
 /// Writes converted rows and quarantined records; yields one manifest row per partition.

@@ -100,7 +100,10 @@ pub fn read_manifests(batches: &[RecordBatch], planned: &[Vec<InputRange>]) -> R
     for text in texts {
         let manifest = TaskManifest::from_json(text.as_bytes())?;
         let Some(&place) = places.get(manifest.inputs.as_slice()) else {
-            return internal_err!("a task has reported over {}, which was not planned", shown(&manifest.inputs));
+            return internal_err!(
+                "a task has reported over {}, which was not planned",
+                shown(&manifest.inputs)
+            );
         };
         match &manifests[place] {
             None => {

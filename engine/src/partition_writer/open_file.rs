@@ -19,7 +19,7 @@ use parquet::schema::types::ColumnPath;
 use super::content_hash::ContentHash;
 use super::manifest::WrittenFile;
 use crate::exact_sum::CurrencySums;
-use crate::table::{StagedWriter, Staging, TableKind};
+use crate::table::{StagedWriter, Staging};
 
 /// Rows per row group: what Athena reads well, and far above what a day's file of one task holds.
 const ROW_GROUP_ROWS: usize = 1_000_000;
@@ -85,15 +85,13 @@ pub(super) struct OpenFile {
 }
 
 impl OpenFile {
+    /// Begins a file of `partition` that goes to `staged`.
     pub(super) fn create(
-        staging: &Staging,
-        table: TableKind,
+        staged: StagedWriter,
         partition: String,
-        file_name: &str,
         schema: SchemaRef,
         properties: WriterProperties,
     ) -> Result<Self> {
-        let staged = staging.create(table, &partition, file_name).map_err(external)?;
         // Readers must see plain types, whatever Arrow encoding a column had in memory.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options)?;

@@ -11,7 +11,7 @@ use super::content_hash::ContentHash;
 use super::exec::PartitionWriterSpec;
 use super::file_names::FileNames;
 use super::manifest::WrittenFile;
-use super::open_file::{OpenFile, writer_properties};
+use super::open_file::{OpenFile, external, writer_properties};
 use crate::quarantine::{table_schema, to_table};
 use crate::table::{Staging, TableKind};
 
@@ -32,8 +32,8 @@ pub(super) async fn write_quarantine(
         if file.is_none() {
             let name = names.quarantine_file();
             let properties = writer_properties()?;
-            let kind = TableKind::Quarantine;
-            file = Some(OpenFile::create(&staging, kind, String::new(), &name, table_schema(), properties)?);
+            let staged = staging.create(TableKind::Quarantine, "", &name).map_err(external)?;
+            file = Some(OpenFile::create(staged, String::new(), table_schema(), properties)?);
         }
         if let Some(file) = &mut file {
             // The run's id is not content: a re-run quarantines the same rows.

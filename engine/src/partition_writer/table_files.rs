@@ -17,9 +17,9 @@ use parquet::file::properties::WriterProperties;
 
 use super::content_hash::ContentHash;
 use super::exec::PartitionWriterSpec;
-use super::manifest::WrittenFile;
 use super::file_names::FileNames;
-use super::open_file::{OpenFile, file_schema, remove_staged, table_properties, writer_properties};
+use super::manifest::WrittenFile;
+use super::open_file::{OpenFile, external, file_schema, remove_staged, table_properties, writer_properties};
 use super::row_memory::RowMemory;
 use crate::exact_sum::ExactSum;
 use crate::fault;
@@ -169,8 +169,13 @@ impl TableFiles {
         *number += 1;
         let partition = format!("{}={}", self.spec.partition_column, RateDate(day));
         let properties = self.properties.clone().map_or_else(writer_properties, Ok)?;
-        let schema = Arc::clone(&self.schema);
-        OpenFile::create(&self.staging, TableKind::Main, partition, &name, schema, properties)
+        let table = TableKind::Main;
+        let staged = if self.spec.is_readable {
+            self.staging.create_readable(table, &partition, &name)
+        } else {
+            self.staging.create(table, &partition, &name)
+        };
+        OpenFile::create(staged.map_err(external)?, partition, Arc::clone(&self.schema), properties)
     }
 
     async fn finish_day(&mut self, day: i32) -> Result<()> {

@@ -197,12 +197,7 @@ impl TableFold {
 impl LiveFile {
     /// The file as a commit names it that supersedes it.
     pub(super) fn to_removed(&self) -> RemovedFile {
-        RemovedFile {
-            path: self.path.clone(),
-            added_by: self.commit,
-            rows: self.rows,
-            bytes: self.bytes,
-        }
+        RemovedFile { path: self.path.clone(), added_by: self.commit, rows: self.rows, bytes: self.bytes }
     }
 
     fn of(record: &CommitRecord, added: &DataFile) -> Self {

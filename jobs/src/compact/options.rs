@@ -51,13 +51,15 @@ impl TryFrom<CompactSpec> for CompactConfig {
 
     fn try_from(spec: CompactSpec) -> Result<Self> {
         let output = spec.output;
-        let output_url = output.url.filter(|url| !url.is_empty()).ok_or_else(|| {
-            JobError::usage("output.url is not given: name the table's folder (--output)")
-        })?;
+        let output_url = output
+            .url
+            .filter(|url| !url.is_empty())
+            .ok_or_else(|| JobError::usage("output.url is not given: name the table's folder (--output)"))?;
         let files_max = output.files_max.unwrap_or(1);
-        let files_max = usize::try_from(files_max).ok().filter(|files| *files > 0).ok_or_else(|| {
-            JobError::usage(format!("output.files_max is {files_max}, expected 1 or more"))
-        })?;
+        let files_max = usize::try_from(files_max)
+            .ok()
+            .filter(|files| *files > 0)
+            .ok_or_else(|| JobError::usage(format!("output.files_max is {files_max}, expected 1 or more")))?;
         let target_bytes = output.target_bytes.unwrap_or(TARGET_BYTES);
         if !(TARGET_BYTES_MIN..=i64::MAX.unsigned_abs()).contains(&target_bytes) {
             return Err(JobError::usage(format!(
@@ -137,10 +139,7 @@ mod tests {
             refused(|output| output.url = None),
             "output.url is not given: name the table's folder (--output)"
         );
-        assert_eq!(
-            refused(|output| output.files_max = Some(0)),
-            "output.files_max is 0, expected 1 or more"
-        );
+        assert_eq!(refused(|output| output.files_max = Some(0)), "output.files_max is 0, expected 1 or more");
         assert_eq!(
             refused(|output| output.target_bytes = Some(5)),
             "output.target_bytes is 5, expected 1048576 (1 MiB) or more"

@@ -55,7 +55,7 @@ pub async fn compact(config: &CompactConfig, context: &RunContext) -> Result<Com
     context.progress.begin(report.bytes_before, tasks.len() as u64);
     let planned = RunPhase::Planned { input_bytes: report.bytes_before, tasks: tasks.len() as u64 };
     context.observer.reached(planned).await?;
-    let staging = reader.table.staging(&context.staging_id());
+    let staging = reader.table.staging(&staging_id(context));
     let merged = merge(config, context, &reader, &plan, &tasks, &staging).await;
     let checked = match merged {
         Ok(merged) => context.observer.reached(RunPhase::Executed).await.map(|()| merged),
@@ -160,7 +160,7 @@ async fn commit(
 ) -> Result<CompactReport> {
     let newest = table.log(1).await.map_err(|error| of_table(&error))?;
     let compaction = Compaction {
-        run_id: context.staging_id(),
+        run_id: staging_id(context),
         committed_at: context.now,
         rules_version: RULES_VERSION.to_owned(),
         replacements: replacements(plan, merged),
@@ -199,6 +199,14 @@ fn replacements(plan: &CompactPlan, merged: &[(String, WrittenFile)]) -> Vec<Rep
     replaced.into_values().collect()
 }
 
+/// Attempts at a run stage their files apart.
+fn staging_id(context: &RunContext) -> String {
+    match context.attempt {
+        0 | 1 => context.run_id.clone(),
+        attempt => format!("{}-{attempt}", context.run_id),
+    }
+}
+
 /// The commit that an earlier attempt at this run has made.
 async fn committed_before(table: &Table, run_id: &str) -> Result<Option<CompactReport>> {
     let records = table.log(OWN_COMMITS_SEARCHED).await.map_err(|error| of_table(&error))?;
@@ -212,8 +220,7 @@ async fn committed_before(table: &Table, run_id: &str) -> Result<Option<CompactR
 }
 
 fn report(context: &RunContext, plan: &CompactPlan) -> CompactReport {
-    let status =
-        if plan.sets.is_empty() { CompactStatus::NothingToDo } else { CompactStatus::Committed };
+    let status = if plan.sets.is_empty() { CompactStatus::NothingToDo } else { CompactStatus::Committed };
     let partitions: BTreeSet<&str> = plan.sets.iter().map(|set| set.partition.as_str()).collect();
     let batches: BTreeSet<&str> = plan.sets.iter().map(|set| set.owner.as_str()).collect();
     CompactReport {

@@ -25,4 +25,5 @@ pub use options::{
 pub use plan::{NormalizePlan, plan};
 pub(crate) use prepared::Prepared;
 pub use report::{RULES_VERSION, RunDetails, RunReport, RunStatus, SnapshotUse};
+pub(crate) use run::data_file;
 pub use run::normalize;

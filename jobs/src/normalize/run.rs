@@ -144,6 +144,7 @@ async fn execute(
         },
         limits: WriterLimits::default(),
         resumable: context.execution.is_remote(),
+        is_readable: false,
     };
     let writer = PartitionWriter::new(Arc::clone(&plan.converted), Arc::new(spec), staging.clone());
     let planned = planned_inputs(&plan.converted).map_err(running)?;
@@ -241,7 +242,7 @@ fn partition_hashes(files: &[WrittenFile], kind: TableKind) -> BTreeMap<String, 
     hashes.into_iter().map(|(partition, hash)| (partition.to_owned(), hash.to_string())).collect()
 }
 
-fn data_file(file: &WrittenFile) -> DataFile {
+pub(crate) fn data_file(file: &WrittenFile) -> DataFile {
     let texts =
         |sums: &CurrencySums| sums.iter().map(|(code, sum)| (code.clone(), sum.to_string())).collect();
     DataFile {

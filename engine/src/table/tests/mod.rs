@@ -1,4 +1,5 @@
 mod commits;
+mod compactions;
 mod crashes;
 mod faulty;
 mod maintenance;

@@ -107,7 +107,9 @@ async fn infer_json(
     let mut columns: Vec<(String, ValueKind)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut missed = Missed::new(files);
-    let surveys = objects.iter().take(sample.files).map(|object| survey(object, config, &sample));
+    // Collected: the compiler cannot tell that a stream that holds the closure may change threads.
+    let surveys: Vec<_> =
+        objects.iter().take(sample.files).map(|object| survey(object, config, &sample)).collect();
     let mut surveys = stream::iter(surveys).buffered(SURVEYS_AT_ONCE).zip(stream::iter(objects));
     while let Some((surveyed, object)) = surveys.next().await {
         for (key, kind) in missed.keep(surveyed)?.unwrap_or_default() {

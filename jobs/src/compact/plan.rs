@@ -68,15 +68,17 @@ fn merge_file(reader: &TableReader, file: &LiveFile) -> Result<MergeFile> {
 }
 
 /// Sorts batches by the columns of their files, of which one stands for all, and by their targets.
-async fn row_kinds(reader: &TableReader, files: &[LiveFile]) -> Result<Vec<RowKind>> {
+async fn row_kinds<'a>(reader: &TableReader, files: &'a [LiveFile]) -> Result<Vec<RowKind>> {
     let mut first_files: BTreeMap<&str, &LiveFile> = BTreeMap::new();
     for file in files {
         first_files.entry(&file.batch).or_insert(file);
     }
-    let footers = first_files.into_values().map(|file| async move {
+    let footer = |file: &'a LiveFile| async move {
         let (columns, _) = reader.read(TableKind::Main, file, Part::default()).await?;
         Ok::<_, JobError>((file.batch.clone(), merge_columns(&columns), targets(reader, file)?))
-    });
+    };
+    // Collected: the compiler cannot tell that a stream that holds the closure may change threads.
+    let footers: Vec<_> = first_files.into_values().map(footer).collect();
     let mut kinds: Vec<RowKind> = Vec::new();
     let mut found = stream::iter(footers).buffered(FOOTERS_AT_ONCE);
     while let Some((batch, columns, targets)) = found.try_next().await? {

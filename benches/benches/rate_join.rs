@@ -106,8 +106,7 @@ fn join(book: &Arc<RateBook>) -> (Arc<dyn ExecutionPlan>, Arc<TaskContext>) {
     let batches: Vec<RecordBatch> = (0..ROWS / BATCH_ROWS).map(batch).collect();
     let schema = batches[0].schema();
     let input = MemorySourceConfig::try_new_exec(&[batches], schema, None).unwrap();
-    let reference =
-        RateBookRef { url: String::new(), digest: "bench".to_owned(), snapshots: book.snapshots().len() };
+    let reference = RateBookRef::of("", book);
     let spec = RateJoinSpec {
         amount: "__amount".to_owned(),
         currency: "__currency".to_owned(),
@@ -119,10 +118,10 @@ fn join(book: &Arc<RateBook>) -> (Arc<dyn ExecutionPlan>, Arc<TaskContext>) {
         targets: vec![TargetCurrency { code: "SGD".to_owned(), minor_units: 2 }],
         rounding: RoundingMode::HalfEven,
         lineage: false,
-        book: reference,
+        book: reference.clone(),
     };
     let books = Arc::new(RateBooks::default());
-    books.add("bench", Arc::clone(book));
+    books.add(&reference, Arc::clone(book));
     let (ledger, _quarantine) = TaskLedger::open();
     let config = session_config(1, books).with_extension(ledger);
     let context = TaskContext::default().with_session_config(config);

@@ -4,12 +4,14 @@
 //! No job is known here.
 
 pub mod athena;
+pub mod distributed;
 pub mod exact_sum;
 pub mod execution;
 pub mod executor_id;
 pub mod failure;
 pub mod fault;
 pub mod files;
+pub mod inline_join;
 mod json_text;
 pub mod lineage;
 pub mod location;
@@ -17,6 +19,7 @@ pub mod merge;
 pub mod metrics;
 pub mod parquet_object;
 pub mod partition_writer;
+pub mod pinned_table;
 mod plan_node;
 pub mod progress;
 pub mod quarantine;

@@ -19,6 +19,7 @@ use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
 
+use crate::inline_join::InlineJoin;
 use crate::record::RECORD_COLUMN;
 use crate::record_gate::RecordGate;
 
@@ -142,8 +143,9 @@ pub fn check_single_stage(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
         if node.downcast_ref::<RecordGate>().is_some() {
             return Ok(());
         }
-        let is_row_wise =
-            node.downcast_ref::<ProjectionExec>().is_some() || node.downcast_ref::<FilterExec>().is_some();
+        let is_row_wise = node.downcast_ref::<ProjectionExec>().is_some()
+            || node.downcast_ref::<FilterExec>().is_some()
+            || node.downcast_ref::<InlineJoin>().is_some();
         let is_join = node.downcast_ref::<HashJoinExec>().is_some()
             || node.downcast_ref::<NestedLoopJoinExec>().is_some()
             || node.downcast_ref::<CrossJoinExec>().is_some();

@@ -222,6 +222,15 @@ impl Location {
         }
     }
 
+    /// Returns the text that [`Self::parse`] reads as this location in any process: an absolute path or an
+    /// `s3://` URL.
+    pub fn absolute(&self) -> String {
+        match &self.place {
+            Place::Local => format!("/{}", self.path),
+            Place::Bucket(_) => self.uri(),
+        }
+    }
+
     /// Returns the URL of the store alone: `file:///` or `s3://bucket`.
     pub fn store_url(&self) -> String {
         match &self.place {

@@ -1,25 +1,39 @@
-//! The session every plan of ours is made and run in.
+//! The session every plan of ours is made and run in, in one process and on a cluster.
 
 use std::sync::Arc;
 
+use ballista_core::extension::SessionConfigExt;
 use datafusion::common::Result;
-use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::SessionState;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use crate::inline_join::InlineBuildSides;
 use crate::rates::RateBooks;
+use crate::store::{StoreRegistry, Stores};
 
 /// Rows per batch: large enough that per-batch work vanishes, small enough for the cache.
 pub const BATCH_ROWS: usize = 8192;
 
-/// Returns the configuration that planner and tasks share.
+/// The most that a message between the processes of a cluster may hold; a task's plan of 10,000 files
+/// takes some 2 MiB. Both ends of every connection must agree on it.
+pub const MESSAGE_BYTES_MAX: usize = 128 << 20;
+
+/// Returns the configuration that planner and tasks share, in one process and on a cluster.
 ///
 /// Names in SQL resolve as the file writes them. Small tables are broadcast, never shuffled; nothing
 /// re-partitions a scan behind the back of a single-stage plan. Text is plain text: views blow up files
 /// and results.
 pub fn session_config(parallelism: usize, books: Arc<RateBooks>) -> SessionConfig {
-    SessionConfig::new()
+    SessionConfig::new_with_ballista()
+        // It hangs or loses its place when an executor dies, and promises wrong schemas.
+        .with_ballista_adaptive_query_planner(false)
+        // Otherwise the first executor to ask takes a whole stage.
+        .set_usize("ballista.scheduler.max_partitions_per_task", 1)
+        .with_ballista_grpc_client_max_message_size(MESSAGE_BYTES_MAX)
+        // Ballista prefers sort-merge joins, which would sort the source.
+        .set_bool("datafusion.optimizer.prefer_hash_join", true)
         .with_target_partitions(parallelism)
         .with_batch_size(BATCH_ROWS)
         .with_information_schema(false)
@@ -36,19 +50,36 @@ pub fn session_config(parallelism: usize, books: Arc<RateBooks>) -> SessionConfi
         .with_extension(books)
 }
 
-/// Makes a session with our functions, whose object stores are `stores`.
+/// Returns a runtime whose object stores are `stores`.
+///
+/// # Errors
+/// Where the system gives no room for temporary files.
+pub fn runtime(stores: &Stores) -> Result<Arc<RuntimeEnv>> {
+    RuntimeEnvBuilder::new()
+        .with_object_store_registry(Arc::new(StoreRegistry::new(stores.clone())))
+        .build_arc()
+}
+
+/// Makes the state of a session with our functions in `runtime`.
 ///
 /// # Errors
 /// Where a function cannot be registered.
-pub fn session(config: SessionConfig, stores: Arc<DefaultObjectStoreRegistry>) -> Result<SessionContext> {
-    let registry: Arc<dyn ObjectStoreRegistry> = stores;
-    let runtime = RuntimeEnvBuilder::new().with_object_store_registry(registry).build_arc()?;
+pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(InlineBuildSides))
         .build();
     let context = SessionContext::new_with_state(state);
     cambist_udfs::sql::register_all(&context)?;
-    Ok(context)
+    Ok(context.state())
+}
+
+/// Makes a session with our functions, whose object stores are `stores`.
+///
+/// # Errors
+/// Where a function cannot be registered.
+pub fn session(config: SessionConfig, stores: &Stores) -> Result<SessionContext> {
+    Ok(SessionContext::new_with_state(session_state(config, runtime(stores)?)?))
 }

@@ -9,6 +9,7 @@ import pytest
 
 import cambist
 import samples
+import stores
 
 
 def pytest_sessionstart(session):
@@ -48,6 +49,30 @@ def rates(tmp_path):
 def output(tmp_path):
     """Where a test's table goes; nothing is there yet."""
     return tmp_path / "out" / "processed_data"
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint(tmp_path_factory):
+    """The URL of a moto server that runs as long as the tests do."""
+    with stores.moto(tmp_path_factory.mktemp("moto")) as endpoint:
+        yield endpoint or pytest.skip("no `moto_server`: pip install 'moto[server]'")
+
+
+@pytest.fixture(scope="session")
+def ministack_endpoint(tmp_path_factory):
+    """The same of a ministack server."""
+    with stores.ministack(tmp_path_factory.mktemp("ministack")) as endpoint:
+        yield endpoint or pytest.skip("no `ministack`: pip install ministack")
+
+
+@pytest.fixture(scope="session", params=stores.KINDS)
+def store(request, tmp_path_factory):
+    """A place for inputs and tables: each test runs on a folder, on moto and on ministack.
+
+    `@on_s3` runs it on the latter two only."""
+    if request.param == "file":
+        return stores.Folder(tmp_path_factory.mktemp("store"))
+    return stores.Bucket(request.getfixturevalue(f"{request.param}_endpoint"), request.param)
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,13 @@ import urllib.request
 import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 BUCKET = "cambist-test"
 REGION = "us-east-1"
 READY_SECONDS = 60
 KINDS = ("file", "moto", "ministack")
+on_s3 = pytest.mark.parametrize("store", ["moto", "ministack"], indirect=True)
 
 
 class Place:

@@ -11,7 +11,7 @@ use tokio::task::JoinError;
 use super::carried::Carried;
 use super::{FailureKind, TaskFailure};
 use crate::record::RecordError;
-use crate::store::StoreError;
+use crate::store::{StoreError, find_refusal};
 use crate::table::TableError;
 
 const SQL_HINT: &str =
@@ -112,6 +112,7 @@ impl TaskFailure {
     /// A store's error that no layer of ours has seen, such as the one of a Parquet scan.
     fn of_object_store(error: &object_store::Error) -> Self {
         let kind = match error {
+            _ if find_refusal(error).is_some() => FailureKind::Refused,
             object_store::Error::Generic { .. } | object_store::Error::JoinError { .. } => {
                 FailureKind::Transient
             }

@@ -12,19 +12,27 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Decimal128Type, Int32Type, SchemaRef};
 use cambist_udfs::rate::RateDate;
+<<<<<<< HEAD
+use datafusion::common::Result;
+use futures::{StreamExt, TryStreamExt};
+=======
 use datafusion::common::{DataFusionError, Result};
+>>>>>>> main
 use parquet::file::properties::WriterProperties;
 
 use super::content_hash::ContentHash;
 use super::exec::PartitionWriterSpec;
 use super::file_names::FileNames;
 use super::manifest::WrittenFile;
-use super::open_file::{OpenFile, external, file_schema, remove_staged, table_properties, writer_properties};
+use super::open_file::{OpenFile, file_schema, remove_staged, table_properties, writer_properties};
 use super::row_memory::RowMemory;
 use crate::exact_sum::ExactSum;
 use crate::fault;
 use crate::metrics::task_metrics;
 use crate::table::{Staging, TableKind};
+
+/// Files that are finished at once: on S3 that takes three requests each.
+const FINISHES_AT_ONCE: usize = 8;
 
 pub(super) struct TableFiles {
     spec: Arc<PartitionWriterSpec>,
@@ -105,6 +113,14 @@ impl TableFiles {
 
     pub(super) async fn finish(&mut self) -> Result<Vec<WrittenFile>> {
         self.write_buffer().await?;
+<<<<<<< HEAD
+        let mut open: Vec<(i32, OpenFile)> = self.open.drain().collect();
+        open.sort_unstable_by_key(|(day, _)| *day);
+        let finishes = futures::stream::iter(open).map(|(_, file)| file.finish());
+        let finished: Vec<WrittenFile> = finishes.buffered(FINISHES_AT_ONCE).try_collect().await?;
+        self.finished.extend(finished);
+        Ok(self.finished)
+=======
         let mut days: Vec<i32> = self.open.keys().copied().collect();
         days.sort_unstable();
         for day in days {
@@ -119,6 +135,7 @@ impl TableFiles {
             file.abandon().await;
         }
         remove_staged(&self.staging, &self.finished).await;
+>>>>>>> main
     }
 
     async fn write_buffer(&mut self) -> Result<()> {

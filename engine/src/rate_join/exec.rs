@@ -7,12 +7,13 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringAr
 use arrow::compute::{cast, filter};
 use arrow::datatypes::{DataType, SchemaRef};
 use cambist_udfs::currency::Currency;
+use cambist_udfs::rate::RateBook;
 use cambist_udfs::reason::RowReason;
-use datafusion::common::{Result, internal_datafusion_err};
+use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::amount::{Amounts, shown};
 use super::columns::{Columns, Dictionaries, TargetCells};
@@ -90,9 +91,14 @@ impl ExecutionPlan for RateJoin {
     single_child_plan!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let joiner = Joiner::open(&self.spec, self.schema(), &self.input.schema(), &context)?;
-        let input = self.input.execute(partition, context)?;
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), join(input, joiner))))
+        let (spec, schema, input) = (Arc::clone(&self.spec), self.schema(), Arc::clone(&self.input));
+        // The functions of a source SQL below find the book loaded, because the input begins after it.
+        let joined = stream::once(async move {
+            let book = RateBooks::of(&context, &spec.book).await?;
+            let joiner = Joiner::open(&spec, book, schema, &input.schema(), &context)?;
+            Ok::<_, DataFusionError>(join(input.execute(partition, context)?, joiner))
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), joined.try_flatten())))
     }
 }
 
@@ -141,11 +147,11 @@ struct Sorted {
 impl Joiner {
     fn open(
         spec: &Arc<RateJoinSpec>,
+        book: Arc<RateBook>,
         schema: SchemaRef,
         input: &arrow::datatypes::Schema,
         context: &TaskContext,
     ) -> Result<Self> {
-        let book = RateBooks::of(context, &spec.book)?;
         let input_columns = InputColumns {
             amount: input.index_of(&spec.amount)?,
             currency: input.index_of(&spec.currency)?,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::column_type::ColumnType;
@@ -107,9 +107,9 @@ async fn infer_json(
     let mut columns: Vec<(String, ValueKind)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut missed = Missed::new(files);
-    // Collected: the compiler cannot tell that a stream that holds the closure may change threads.
+    // Boxed: a closure over borrowed objects makes the whole future impossible to send between threads.
     let surveys: Vec<_> =
-        objects.iter().take(sample.files).map(|object| survey(object, config, &sample)).collect();
+        objects.iter().take(sample.files).map(|object| survey(object, config, &sample).boxed()).collect();
     let mut surveys = stream::iter(surveys).buffered(SURVEYS_AT_ONCE).zip(stream::iter(objects));
     while let Some((surveyed, object)) = surveys.next().await {
         for (key, kind) in missed.keep(surveyed)?.unwrap_or_default() {

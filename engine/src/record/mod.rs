@@ -23,6 +23,7 @@ mod source;
 mod text;
 mod value;
 mod window;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -37,3 +38,4 @@ pub use schema::{
     RAW_FIELD, REASON_FIELD, RECORD_COLUMN,
 };
 pub use source::RecordSource;
+pub(crate) use wire::WireScan;

@@ -20,6 +20,8 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_plan::DisplayFormatType;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::proto::ExecutionPlanEncodeCtx;
+use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::stream::{BoxStream, StreamExt, unfold};
 use object_store::ObjectStore;
 
@@ -146,6 +148,14 @@ impl FileSource for RecordSource {
         let merged = self.projection.source.try_merge(projection)?;
         let projection = SplitProjection::new(self.table_schema.file_schema(), &merged);
         Ok(Some(Arc::new(Self { projection, ..self.clone() })))
+    }
+
+    fn try_to_proto(
+        &self,
+        base: &FileScanConfig,
+        ctx: &ExecutionPlanEncodeCtx<'_>,
+    ) -> Result<Option<PhysicalPlanNode>> {
+        super::wire::encode(self, base, ctx).map(Some)
     }
 
     fn apply_expressions(

@@ -16,7 +16,7 @@ use object_store::client::{
 };
 
 use super::answer::Answer;
-use super::counters;
+use super::counters::store_metrics;
 
 /// S3 begins to answer within seconds; the largest request, one part of an upload, is sent in this time as well.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,7 +61,7 @@ impl HttpService for AnsweringService {
             // An address without anything behind it is no reason for long patience.
             return answered.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error));
         }
-        counters::REQUESTS.add(1);
+        store_metrics().requests.add(1);
         let is_object = request.method().as_str() == "GET" && !is_listing(&request);
         let response = in_time(self.inner.execute(request)).await?;
         let status = response.status().as_u16();

@@ -7,6 +7,7 @@ mod http;
 mod list;
 mod probe;
 mod refusal;
+mod registry;
 mod resume;
 mod retry;
 mod retrying;
@@ -20,11 +21,12 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::multipart::MultipartStore;
 
-pub use counters::{StoreCounters, store_counters};
+pub use counters::{StoreMetrics, store_metrics};
 pub use error::{StoreError, is_retryable};
 pub use list::{find_objects, list_objects};
 pub use probe::probe_create_only;
 pub use refusal::{StoreGaveUp, StoreRefusal, find_refusal};
+pub use registry::StoreRegistry;
 
 use crate::location::{Location, Place};
 

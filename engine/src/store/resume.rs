@@ -12,7 +12,7 @@ use object_store::{
 };
 
 use super::answer::Answer;
-use super::counters;
+use super::counters::store_metrics;
 use super::refusal::Operation;
 use super::retry::Attempts;
 use super::retrying::RetryingStore;
@@ -98,7 +98,7 @@ impl<S: ObjectStore> Reading<S> {
                 Err(error) => self.attempts.pause_after(error).await?,
             }
         };
-        counters::RESUMED_READS.add(1);
+        store_metrics().resumed_reads.add(1);
         self.stream = result.into_stream();
         Ok(())
     }

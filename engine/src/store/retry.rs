@@ -7,7 +7,7 @@ use object_store::{Error, Result};
 use tokio::time::Instant;
 
 use super::answer::Remedy;
-use super::counters;
+use super::counters::store_metrics;
 use super::refusal::{Operation, find_refusal, gave_up, refused};
 
 /// Attempts where nobody can tell whether they help.
@@ -81,7 +81,7 @@ impl Attempts {
             return Err(self.end(error));
         }
         self.failed += 1;
-        counters::RETRIES.add(1);
+        store_metrics().retries.add(1);
         let pause = next_pause(&self.policy, self.failed, random());
         let Request { operation, path, .. } = &self.request;
         tracing::debug!(?operation, path, failed = self.failed, ?pause, %error, "store: trying again");
@@ -93,14 +93,14 @@ impl Attempts {
     pub(super) fn end(&self, error: Error) -> Error {
         let Request { operation, bucket, path } = &self.request;
         if Remedy::for_error(&error) != Remedy::Never {
-            counters::GAVE_UP.add(1);
+            store_metrics().gave_up.add(1);
             let spent = (self.failed + 1, self.started.elapsed());
             return gave_up(*operation, bucket, path, spent, &error);
         }
         // Answers such as "not found" are as good as any; others are refusals.
         let error = refused(*operation, bucket, path, error);
         if find_refusal(&error).is_some() {
-            counters::REFUSED.add(1);
+            store_metrics().refused.add(1);
         }
         error
     }

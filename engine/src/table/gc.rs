@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use object_store::ObjectMeta;
+use object_store::multipart::MultipartStore;
 
 use super::Table;
 use super::error::TableError;
 use super::names;
+use super::publish::concurrently;
 use super::record::{CommitRecord, TableKind};
 use super::root::TableRoot;
 use super::staging::UploadJournal;
@@ -185,12 +187,11 @@ pub(super) async fn remove_staged(
         let journal = path.strip_prefix(&run_folder).and_then(|path| path.strip_suffix(".upload"));
         journal.is_some_and(|path| !is_committed(path.trim_start_matches('/')))
     };
-    let mut uploads = Vec::new();
-    for path in paths.iter().filter(is_open) {
-        let journal = root.get(path).await?.unwrap_or_default();
-        // Only a journal that was written whole can be read; its upload is then not ours to know.
-        uploads.extend(serde_json::from_slice::<UploadJournal>(&journal));
-    }
+    let journals = paths.iter().filter(is_open).map(|path| root.get(path).boxed()).collect();
+    let journals = concurrently(journals).await?;
+    // Only a journal that was written whole can be read; its upload is then not ours to know.
+    let uploads: Vec<_> =
+        journals.iter().flatten().filter_map(|journal| serde_json::from_slice(journal).ok()).collect();
     let files = paths.len() as u64;
     root.delete_all(paths, "gc.staging").await?;
     let uploads_aborted = abort_uploads(root, &uploads).await?;
@@ -200,13 +201,24 @@ pub(super) async fn remove_staged(
 
 async fn abort_uploads(root: &TableRoot, uploads: &[UploadJournal]) -> Result<u64, TableError> {
     let Some(store) = &root.handle.multipart else { return Ok(0) };
-    let mut aborted = 0;
-    for upload in uploads {
-        match store.abort_multipart(&root.path(&upload.path)?, &upload.upload_id).await {
-            Ok(()) => aborted += 1,
-            // An upload that was completed or aborted is unknown to the store.
-            Err(error) => tracing::debug!(%error, path = upload.path, "no upload to abort"),
+    let aborts = uploads.iter().map(|upload| abort_upload(root, store.as_ref(), upload).boxed()).collect();
+    let aborted = concurrently(aborts).await?;
+    Ok(aborted.into_iter().map(u64::from).sum())
+}
+
+/// Aborts one upload; tells whether it was open.
+async fn abort_upload(
+    root: &TableRoot,
+    store: &dyn MultipartStore,
+    upload: &UploadJournal,
+) -> Result<bool, TableError> {
+    match store.abort_multipart(&root.path(&upload.path)?, &upload.upload_id).await {
+        Ok(()) => return Ok(true),
+        // An upload that was completed or aborted is unknown to the store.
+        Err(object_store::Error::NotFound { .. }) => {}
+        Err(error) => {
+            tracing::warn!(%error, path = upload.path, "an upload is left to the bucket's own rule")
         }
     }
-    Ok(aborted)
+    Ok(false)
 }

@@ -197,6 +197,7 @@ impl Table {
     /// Tells sensors which partitions are complete.
     async fn write_ready(&self, work: &[CommitRecord]) -> Result<(), TableError> {
         let partitions: BTreeSet<_> = work.iter().flat_map(|record| &record.ready).collect();
+        let mut writes = Vec::new();
         for partition in partitions {
             let Some(ready) = self.state().ready(partition) else { continue };
             let rows: u64 =
@@ -204,9 +205,14 @@ impl Table {
             let content = serde_json::json!({
                 "partition": partition, "run_id": ready.run_id, "commit": ready.number, "rows": rows,
             });
-            self.roots.main.put(&names::ready(partition), content.to_string()).await?;
-            fault::point("publish.ready");
+            let write = async move {
+                self.roots.main.put(&names::ready(partition), content.to_string()).await?;
+                fault::point("publish.ready");
+                Ok(())
+            };
+            writes.push(write.boxed());
         }
+        concurrently(writes).await?;
         Ok(())
     }
 
@@ -225,7 +231,9 @@ impl Table {
 }
 
 /// Runs requests a few at a time; boxed, so that the caller's future stays `Send`.
-async fn concurrently<T>(requests: Vec<BoxFuture<'_, Result<T, TableError>>>) -> Result<Vec<T>, TableError> {
+pub(super) async fn concurrently<T>(
+    requests: Vec<BoxFuture<'_, Result<T, TableError>>>,
+) -> Result<Vec<T>, TableError> {
     futures::stream::iter(requests).buffer_unordered(REQUESTS_AT_ONCE).try_collect().await
 }
 

@@ -13,8 +13,9 @@ use super::names;
 use super::root::TableRoot;
 use crate::store::StoreError;
 
-/// Every part of an upload but the last; S3 asks for at least 5 MiB and takes 10,000 parts (80 GB in all).
-const PART_BYTES: usize = 8 << 20;
+/// Every part of an upload but the last: the least that S3 takes, since each open file holds one back. S3
+/// takes 10,000 parts (50 GB in all).
+const PART_BYTES: usize = 5 << 20;
 
 /// A write to a local disk: hundreds of files may hold one back at the same time.
 const WRITE_BYTES: usize = 32 << 10;

@@ -194,7 +194,7 @@ impl StagedWriter {
         &self.path
     }
 
-    /// Appends; holds back at most one write (32 KiB on disk, 8 MiB elsewhere) besides `bytes` itself.
+    /// Appends; holds back at most one write (32 KiB on disk, 5 MiB elsewhere) besides `bytes` itself.
     ///
     /// # Errors
     /// Where the disk or the store fails; the file is then to be aborted.

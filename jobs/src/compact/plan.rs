@@ -6,7 +6,7 @@ use cambist_engine::merge::{MergeFile, MergeSet, merge_columns};
 use cambist_engine::rate_join::TargetCurrency;
 use cambist_engine::table::{LiveFile, TableKind};
 use datafusion::arrow::datatypes::SchemaRef;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use super::options::CompactConfig;
 use crate::error::{JobError, Result};
@@ -68,17 +68,13 @@ fn merge_file(reader: &TableReader, file: &LiveFile) -> Result<MergeFile> {
 }
 
 /// Sorts batches by the columns of their files, of which one stands for all, and by their targets.
-async fn row_kinds<'a>(reader: &TableReader, files: &'a [LiveFile]) -> Result<Vec<RowKind>> {
+async fn row_kinds(reader: &TableReader, files: &[LiveFile]) -> Result<Vec<RowKind>> {
     let mut first_files: BTreeMap<&str, &LiveFile> = BTreeMap::new();
     for file in files {
         first_files.entry(&file.batch).or_insert(file);
     }
-    let footer = |file: &'a LiveFile| async move {
-        let (columns, _) = reader.read(TableKind::Main, file, Part::default()).await?;
-        Ok::<_, JobError>((file.batch.clone(), merge_columns(&columns), targets(reader, file)?))
-    };
-    // Collected: the compiler cannot tell that a stream that holds the closure may change threads.
-    let footers: Vec<_> = first_files.into_values().map(footer).collect();
+    // Boxed: a closure over borrowed files makes the whole future impossible to send between threads.
+    let footers: Vec<_> = first_files.into_values().map(|file| row_kind(reader, file).boxed()).collect();
     let mut kinds: Vec<RowKind> = Vec::new();
     let mut found = stream::iter(footers).buffered(FOOTERS_AT_ONCE);
     while let Some((batch, columns, targets)) = found.try_next().await? {
@@ -88,6 +84,14 @@ async fn row_kinds<'a>(reader: &TableReader, files: &'a [LiveFile]) -> Result<Ve
         }
     }
     Ok(kinds)
+}
+
+async fn row_kind(
+    reader: &TableReader,
+    file: &LiveFile,
+) -> Result<(String, SchemaRef, Vec<TargetCurrency>)> {
+    let (columns, _) = reader.read(TableKind::Main, file, Part::default()).await?;
+    Ok((file.batch.clone(), merge_columns(&columns), targets(reader, file)?))
 }
 
 fn targets(reader: &TableReader, file: &LiveFile) -> Result<Vec<TargetCurrency>> {

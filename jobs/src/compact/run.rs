@@ -138,7 +138,7 @@ async fn session_of(context: &RunContext, reader: &TableReader) -> Result<Sessio
     let slots = context.execution.slots().await.map_err(of_execution)?;
     let failed = |error| planning(error, "the session cannot be made");
     let config = session_config(slots, Arc::new(RateBooks::default()));
-    let session = session(config, Arc::default()).map_err(failed)?;
+    let session = session(config, &context.stores).map_err(failed)?;
     reader.register_store(&session)?;
     Ok(session)
 }

@@ -75,9 +75,9 @@ pub async fn plan(
     let rates = rates::load(stores, &config.rates_url, &options).await.map_err(|error| of_rates(&error))?;
     let targets = targets(config, &rates)?;
     let books = Arc::new(RateBooks::default());
-    books.add(&rates.reference.digest, Arc::clone(&rates.book));
+    books.add(&rates.reference, Arc::clone(&rates.book));
     let tasks = config.parallelism.unwrap_or(cores).max(1);
-    let context = session(session_config(tasks, books), Arc::default())
+    let context = session(session_config(tasks, books), stores)
         .map_err(|error| planning(error, "the session cannot be made"))?;
     cambist_udfs::sql::register_rates(&context, Arc::clone(&rates.book))
         .map_err(|error| planning(error, "the session cannot be made"))?;

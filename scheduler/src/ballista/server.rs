@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ballista_core::ConfigProducer;
-use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_core::extension::SessionConfigExt;
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_core::utils::{GrpcServerConfig, create_grpc_server, default_session_builder};
 use ballista_scheduler::SessionBuilder;
 use ballista_scheduler::cluster::memory::InMemoryJobState;
@@ -75,7 +75,11 @@ pub(super) async fn start(
 }
 
 /// Serves executors on `listener` until `stop` turns true.
-pub(super) fn serve(listener: TcpListener, server: Server, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+pub(super) fn serve(
+    listener: TcpListener,
+    server: Server,
+    mut stop: watch::Receiver<bool>,
+) -> JoinHandle<()> {
     let service = SchedulerGrpcServer::new(server)
         .max_decoding_message_size(MESSAGE_BYTES_MAX as usize)
         .max_encoding_message_size(MESSAGE_BYTES_MAX as usize);

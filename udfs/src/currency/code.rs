@@ -16,7 +16,8 @@ const LENGTH_MIN: usize = 2;
 /// assert_eq!(CurrencyCode::parse(" eur ").map(|code| code.to_string()).as_deref(), Some("EUR"));
 /// assert_eq!(CurrencyCode::parse("€"), None);
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct CurrencyCode {
     /// Padded with zeros, which come before every other byte, so that the derived order is that of texts.
     bytes: [u8; LENGTH_MAX],
@@ -56,6 +57,21 @@ impl CurrencyCode {
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
+    }
+}
+
+impl From<CurrencyCode> for String {
+    fn from(code: CurrencyCode) -> Self {
+        code.to_string()
+    }
+}
+
+impl TryFrom<String> for CurrencyCode {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+            .ok_or_else(|| format!("`{text}` is no currency code, expected 2 to 12 of A-Z, 0-9 and _"))
     }
 }
 

@@ -60,7 +60,8 @@ pub enum DecimalError {
 /// assert_eq!(price.to_string(), "2.50");
 /// # Ok::<(), cambist_udfs::decimal::DecimalError>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Decimal {
     mantissa: i128,
     scale: u8,
@@ -128,6 +129,21 @@ impl Decimal {
         }
         let mantissa = self.mantissa.checked_mul(power)?;
         (mantissa.unsigned_abs() < MANTISSA_LIMIT).then_some(mantissa)
+    }
+}
+
+/// As text, since a JSON number may pass through a float on its way.
+impl From<Decimal> for String {
+    fn from(decimal: Decimal) -> Self {
+        decimal.to_string()
+    }
+}
+
+impl TryFrom<String> for Decimal {
+    type Error = DecimalError;
+
+    fn try_from(text: String) -> Result<Self, DecimalError> {
+        text.parse()
     }
 }
 

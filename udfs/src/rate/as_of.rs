@@ -11,7 +11,8 @@ use super::timeline::Timeline;
 use crate::reason::RowReason;
 
 /// By what a snapshot is eligible for an event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AsOfMode {
     /// By the day it is for: on or before the event's.
     #[default]

@@ -15,7 +15,7 @@ use crate::decimal::Decimal;
 use crate::reason::RowReason;
 
 /// Which snapshots a book admits and for which events they are eligible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BookOptions {
     /// By what a snapshot is eligible for an event.
     pub mode: AsOfMode,

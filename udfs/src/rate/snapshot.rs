@@ -5,11 +5,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::currency::CurrencyCode;
 use crate::decimal::Decimal;
 
 /// A calendar date as days since 1970-01-01 (proleptic Gregorian).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct RateDate(pub i32);
 
 impl fmt::Display for RateDate {
@@ -23,7 +26,8 @@ impl fmt::Display for RateDate {
 }
 
 /// An instant as microseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct InstantMicros(pub i64);
 
 impl fmt::Display for InstantMicros {
@@ -36,7 +40,8 @@ impl fmt::Display for InstantMicros {
 }
 
 /// The sha256 of a snapshot's payload, byte for byte as received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct SnapshotId(pub [u8; 32]);
 
 impl SnapshotId {
@@ -52,8 +57,30 @@ impl fmt::Display for SnapshotId {
     }
 }
 
+impl From<SnapshotId> for String {
+    fn from(id: SnapshotId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for SnapshotId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let refused = || format!("`{text}` is no snapshot id, expected 64 hex digits");
+        let mut bytes = [0; 32];
+        if text.len() != 2 * bytes.len() || !text.is_ascii() {
+            return Err(refused());
+        }
+        for (position, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * position..2 * position + 2], 16).map_err(|_| refused())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
 /// One publication of rates.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// What identifies the payload.
     pub id: SnapshotId,

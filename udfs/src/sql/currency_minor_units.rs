@@ -55,6 +55,10 @@ impl Kernel for CurrencyMinorUnits {
         &CARD
     }
 
+    fn rates(&self) -> Option<&SessionRates> {
+        self.rates.as_ref()
+    }
+
     fn volatility(&self) -> Volatility {
         Volatility::Stable
     }
@@ -65,7 +69,7 @@ impl Kernel for CurrencyMinorUnits {
 
     fn invoke(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (codes, rows) = (Texts::of(args, 0)?, Rows::of(args));
-        let table = known_currencies(self.rates.as_ref());
+        let table = known_currencies(self.rates.as_ref())?;
         let mut results = Int32Builder::with_capacity(rows.count());
         rows.compute(
             OnRefusal::Fail,

@@ -54,6 +54,10 @@ impl Kernel for CurrencyNormalize {
         &CARD
     }
 
+    fn rates(&self) -> Option<&SessionRates> {
+        self.rates.as_ref()
+    }
+
     fn volatility(&self) -> Volatility {
         Volatility::Stable
     }
@@ -64,7 +68,7 @@ impl Kernel for CurrencyNormalize {
 
     fn invoke(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (codes, rows) = (Texts::of(args, 0)?, Rows::of(args));
-        let table = known_currencies(self.rates.as_ref());
+        let table = known_currencies(self.rates.as_ref())?;
         let mut results = StringBuilder::with_capacity(rows.count(), rows.count() * CODE_BYTES);
         for row in 0..rows.count() {
             match codes.get(row).and_then(|code| table.parse(code.as_bytes()).ok()) {

@@ -98,26 +98,28 @@ impl FxConvert {
         Self { on_refusal, rates }
     }
 
-    fn rates(&self) -> Result<&SessionRates, FunctionError> {
+    fn bound(&self) -> Result<&SessionRates, FunctionError> {
         self.rates.as_ref().ok_or(FunctionError::NoRates { function: self.card().name })
     }
 
     /// Returns the target of a call, and the scale of its result.
-    fn target(&self, constants: Constants<'_>) -> Result<(Currency, u8), FunctionError> {
-        let (card, table) = (self.card(), self.rates()?.0.currencies());
+    fn target(&self, constants: Constants<'_>) -> Result<(Currency, u8)> {
+        let (card, table) = (self.card(), self.bound()?.book()?.currencies());
         let code = constant_text(card, constants, TARGET)?;
         let target = match table.parse(code.as_bytes()) {
             Ok(parsed) if !parsed.hundredths => parsed.currency,
             Ok(parsed) => {
                 let whole = table.code(parsed.currency);
-                return Err(card.refuse(format!(
+                let detail = format!(
                     "target currency `{code}` is a hundredth of `{whole}`; expected a whole currency"
-                )));
+                );
+                return Err(card.refuse(detail).into());
             }
             Err(reason) => {
-                return Err(card.refuse(format!(
+                let detail = format!(
                     "{reason}: target currency `{code}`; expected an ISO 4217 code or one that the session's rates carry"
-                )));
+                );
+                return Err(card.refuse(detail).into());
             }
         };
         let scale = constant_scale(card, constants, SCALE)?.or(table.entry(target).minor_units);
@@ -126,7 +128,7 @@ impl FxConvert {
                 "target currency `{code}` has no minor unit in ISO 4217; expected the argument `scale`"
             ))
         };
-        scale.map(|scale| (target, scale)).ok_or_else(refuse)
+        Ok(scale.map(|scale| (target, scale)).ok_or_else(refuse)?)
     }
 }
 
@@ -136,6 +138,10 @@ impl Kernel for FxConvert {
             OnRefusal::Fail => &CARD,
             OnRefusal::Null => &TRY_CARD,
         }
+    }
+
+    fn rates(&self) -> Option<&SessionRates> {
+        self.rates.as_ref()
     }
 
     fn volatility(&self) -> Volatility {
@@ -149,7 +155,7 @@ impl Kernel for FxConvert {
     }
 
     fn invoke(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let book = &self.rates()?.0;
+        let book = self.bound()?.book()?;
         let constants: Vec<_> = (0..args.args.len()).map(|position| constant(args, position)).collect();
         let scale = match args.return_type() {
             DataType::Decimal128(38, scale) => u8::try_from(*scale).ok(),

@@ -83,7 +83,7 @@ impl FxRate {
         Self { on_refusal, rates }
     }
 
-    fn rates(&self) -> Result<&SessionRates, FunctionError> {
+    fn bound(&self) -> Result<&SessionRates, FunctionError> {
         self.rates.as_ref().ok_or(FunctionError::NoRates { function: self.card().name })
     }
 
@@ -109,17 +109,21 @@ impl Kernel for FxRate {
         }
     }
 
+    fn rates(&self) -> Option<&SessionRates> {
+        self.rates.as_ref()
+    }
+
     fn volatility(&self) -> Volatility {
         Volatility::Stable
     }
 
     fn result_type(&self, _types: &[DataType], _constants: Constants<'_>) -> Result<DataType> {
-        self.rates()?;
+        self.bound()?;
         Ok(DataType::Struct(fields()))
     }
 
     fn invoke(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let book = &self.rates()?.0;
+        let book = self.bound()?.book()?;
         let (pairs, rows) = (Pairs::of(book, args, PAIR)?, Rows::of(args));
         let mut results = PublishedBuilder::with_capacity(book, rows.count());
         rows.compute(

@@ -52,7 +52,7 @@ impl FxRateDate {
         Self { on_refusal, rates }
     }
 
-    fn rates(&self) -> Result<&SessionRates, FunctionError> {
+    fn bound(&self) -> Result<&SessionRates, FunctionError> {
         self.rates.as_ref().ok_or(FunctionError::NoRates { function: self.card().name })
     }
 }
@@ -65,17 +65,21 @@ impl Kernel for FxRateDate {
         }
     }
 
+    fn rates(&self) -> Option<&SessionRates> {
+        self.rates.as_ref()
+    }
+
     fn volatility(&self) -> Volatility {
         Volatility::Stable
     }
 
     fn result_type(&self, _types: &[DataType], _constants: Constants<'_>) -> Result<DataType> {
-        self.rates()?;
+        self.bound()?;
         Ok(DataType::Date32)
     }
 
     fn invoke(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let book = &self.rates()?.0;
+        let book = self.bound()?.book()?;
         let (pairs, rows) = (Pairs::of(book, args, PAIR)?, Rows::of(args));
         let mut results = Date32Builder::with_capacity(rows.count());
         rows.compute(

@@ -29,7 +29,7 @@ mod tests;
 pub use error::FunctionError;
 pub use reference::reference_page;
 pub use registry::{
-    FunctionDescription, FunctionKind, aggregate_functions, functions, register_all, register_rates,
-    scalar_functions,
+    FunctionDescription, FunctionKind, aggregate_functions, functions, rates_of, register_all,
+    register_rates, register_session_rates, scalar_function_named, scalar_functions,
 };
-pub use session_rates::SessionRates;
+pub use session_rates::{BookIdentity, SessionRates};

@@ -76,12 +76,12 @@ impl MoneyRound {
         Self { rates }
     }
 
-    fn currencies(&self) -> &CurrencyTable {
+    fn currencies(&self) -> Result<&CurrencyTable> {
         known_currencies(self.rates.as_ref())
     }
 
     /// Returns the scale of the result. A literal currency decides it, unless it is stated.
-    fn scale(&self, types: &[DataType], constants: Constants<'_>) -> Result<u8, FunctionError> {
+    fn scale(&self, types: &[DataType], constants: Constants<'_>) -> Result<u8> {
         if let Some(scale) = constant_scale(&CARD, constants, SCALE)? {
             return Ok(scale);
         }
@@ -89,15 +89,19 @@ impl MoneyRound {
             return Ok(scale_of(types.first()));
         }
         let text = constant_text(&CARD, constants, CURRENCY)?;
-        let parsed = self.currencies().parse(text.as_bytes());
-        let decimals = parsed.and_then(|parsed| decimals_of(self.currencies(), parsed));
-        decimals.map_err(|reason| CARD.refuse(format!("{reason}: {}", explain(text, reason))))
+        let table = self.currencies()?;
+        let decimals = table.parse(text.as_bytes()).and_then(|parsed| decimals_of(table, parsed));
+        Ok(decimals.map_err(|reason| CARD.refuse(format!("{reason}: {}", explain(text, reason))))?)
     }
 }
 
 impl Kernel for MoneyRound {
     fn card(&self) -> &'static Card {
         &CARD
+    }
+
+    fn rates(&self) -> Option<&SessionRates> {
+        self.rates.as_ref()
     }
 
     fn volatility(&self) -> Volatility {
@@ -141,7 +145,7 @@ impl Kernel for MoneyRound {
             scale.ok_or_else(|| internal_datafusion_err!("a result of type {}", args.return_type()))?;
         let rounding = constant_mode(&CARD, &constants, MODE)?;
         let (amounts, codes, rows) = (Amounts::of(args, 0)?, Texts::of(args, CURRENCY)?, Rows::of(args));
-        let table = self.currencies();
+        let table = self.currencies()?;
         let mut results =
             Decimal128Builder::with_capacity(rows.count()).with_data_type(args.return_type().clone());
         rows.compute(

@@ -15,7 +15,7 @@ use super::fx_rate_date::FxRateDate;
 use super::money_round::MoneyRound;
 use super::money_sum::MoneySum;
 use super::parse_decimal::ParseDecimal;
-use super::scalar::{OnRefusal, scalar_function};
+use super::scalar::{self, OnRefusal, scalar_function};
 use super::session_rates::SessionRates;
 use crate::rate::RateBook;
 
@@ -82,7 +82,31 @@ pub fn register_all(context: &SessionContext) -> Result<()> {
 ///
 /// Where the session refuses a function.
 pub fn register_rates(context: &SessionContext, book: Arc<RateBook>) -> Result<()> {
-    register(context, Some(&SessionRates(book)))
+    register_session_rates(context, &SessionRates::new(book))
+}
+
+/// Does the same as [`register_rates`] for rates that know from where another process gets them.
+///
+/// # Errors
+///
+/// Where the session refuses a function.
+pub fn register_session_rates(context: &SessionContext, rates: &SessionRates) -> Result<()> {
+    register(context, Some(rates))
+}
+
+/// Returns the rates that one of our functions is bound to, if it is bound.
+pub fn rates_of(function: &ScalarUDF) -> Option<&SessionRates> {
+    scalar::rates_of::<FxConvert>(function)
+        .or_else(|| scalar::rates_of::<FxRate>(function))
+        .or_else(|| scalar::rates_of::<FxRateDate>(function))
+        .or_else(|| scalar::rates_of::<MoneyRound>(function))
+        .or_else(|| scalar::rates_of::<CurrencyMinorUnits>(function))
+        .or_else(|| scalar::rates_of::<CurrencyNormalize>(function))
+}
+
+/// Returns the scalar function of this name, bound to `rates`.
+pub fn scalar_function_named(name: &str, rates: Option<&SessionRates>) -> Option<Arc<ScalarUDF>> {
+    scalar_functions(rates).into_iter().find(|function| function.name() == name)
 }
 
 fn register(context: &SessionContext, rates: Option<&SessionRates>) -> Result<()> {

@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
 
 use super::card::Card;
 use super::error::FunctionError;
+use super::session_rates::SessionRates;
 use crate::reason::RowReason;
 use crate::rounding::RoundingMode;
 
@@ -28,6 +29,11 @@ pub(super) trait Kernel: Debug + Eq + Hash + Send + Sync + 'static {
     /// Stable if the result depends on the rates of the session.
     fn volatility(&self) -> Volatility {
         Volatility::Immutable
+    }
+
+    /// Returns the rates that it is bound to.
+    fn rates(&self) -> Option<&SessionRates> {
+        None
     }
 
     /// Returns the type of the result. The types are those of the card.
@@ -106,6 +112,11 @@ impl<K: Kernel> ScalarUDFImpl for Function<K> {
     fn documentation(&self) -> Option<&Documentation> {
         Some(&self.documentation)
     }
+}
+
+/// Returns the rates that a function is bound to, if it is one over this kernel.
+pub(super) fn rates_of<K: Kernel>(function: &ScalarUDF) -> Option<&SessionRates> {
+    function.inner().downcast_ref::<Function<K>>()?.kernel.rates()
 }
 
 /// What becomes of a row that has no result.

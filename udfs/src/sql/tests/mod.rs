@@ -154,7 +154,7 @@ pub(super) fn row_error(error: &DataFusionError) -> Option<&FunctionError> {
 
 /// Calls a function directly, as an operator does, and returns its column.
 pub(super) fn call(name: &str, arguments: Vec<ColumnarValue>, rows: usize) -> Result<ArrayRef> {
-    let rates = SessionRates(book(AsOfMode::Date));
+    let rates = SessionRates::new(book(AsOfMode::Date));
     let function =
         scalar_functions(Some(&rates)).into_iter().find(|function| function.name() == name).unwrap();
     let types: Vec<_> = arguments.iter().map(ColumnarValue::data_type).collect();

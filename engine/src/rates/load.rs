@@ -1,20 +1,17 @@
-//! Rate books: loaded from a folder of snapshots, pinned, and shared by all tasks of a process.
+//! Makes a rate book of a folder of snapshots.
 
-use std::collections::HashMap;
-use std::fmt;
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cambist_udfs::rate::adapter::{Payload, RejectedEntry, SnapshotNotice, read_payload};
 use cambist_udfs::rate::{BookError, BookOptions, InstantMicros, RateBook, Snapshot};
 use cambist_udfs::reason::SnapshotReason;
-use datafusion::common::{Result, exec_datafusion_err};
-use datafusion::execution::TaskContext;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectMeta, ObjectStoreExt};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::reference::RateBookRef;
 use crate::files::{Files, FilesError};
 use crate::store::{StoreError, Stores};
 
@@ -23,48 +20,6 @@ const CONCURRENT_FETCHES: usize = 32;
 
 /// A snapshot object is a few KiB; ECB's whole history is 3 MiB.
 const MAX_PAYLOAD_BYTES: u64 = 256 << 20;
-
-/// The reference of a rate book, as plans carry it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RateBookRef {
-    /// Where its snapshots lie.
-    pub url: String,
-    /// The hex sha256 over the snapshots it admits.
-    pub digest: String,
-    /// How many snapshots it admits.
-    pub snapshots: usize,
-}
-
-impl fmt::Display for RateBookRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rates={} ({} snapshots)", self.digest.get(..12).unwrap_or(&self.digest), self.snapshots)
-    }
-}
-
-/// The books that this process has loaded, by digest; a session configuration carries it.
-#[derive(Debug, Default)]
-pub struct RateBooks {
-    loaded: Mutex<HashMap<String, Arc<RateBook>>>,
-}
-
-impl RateBooks {
-    /// Shares `book` under `digest`.
-    pub fn add(&self, digest: &str, book: Arc<RateBook>) {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.to_owned(), book);
-    }
-
-    /// Returns the book that a task's plan refers to.
-    ///
-    /// # Errors
-    /// Where this process has not loaded it.
-    pub fn of(context: &TaskContext, book: &RateBookRef) -> Result<Arc<RateBook>> {
-        let books = context.session_config().get_extension::<Self>();
-        let found = books.and_then(|books| {
-            books.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(&book.digest).cloned()
-        });
-        found.ok_or_else(|| exec_datafusion_err!("{book} is not loaded in this process"))
-    }
-}
 
 /// A snapshot object that is not used, and why.
 #[derive(Clone, Debug, Serialize)]
@@ -143,11 +98,7 @@ fn first(refused: &[RefusedSnapshot]) -> String {
 ///
 /// # Errors
 /// [`RatesError`]; [`RatesError::Nothing`] where nothing lies there.
-pub async fn load(
-    stores: &Stores,
-    location: &str,
-    options: &BookOptions,
-) -> std::result::Result<LoadedRates, RatesError> {
+pub async fn load(stores: &Stores, location: &str, options: &BookOptions) -> Result<LoadedRates, RatesError> {
     let failed = |source| RatesError::Store { location: location.to_owned(), source };
     let files = crate::files::list(stores, location).await.map_err(failed)?;
     if files.objects.is_empty() {
@@ -168,8 +119,7 @@ pub async fn load(
     }
     let book = RateBook::build(loading.snapshots, options)
         .map_err(|source| RatesError::Book { location: location.to_owned(), source })?;
-    let digest: String = book.digest().iter().map(|byte| format!("{byte:02x}")).collect();
-    let reference = RateBookRef { url: location.to_owned(), digest, snapshots: book.snapshots().len() };
+    let reference = RateBookRef::of(location, &book);
     Ok(LoadedRates {
         book: Arc::new(book),
         reference,
@@ -180,9 +130,9 @@ pub async fn load(
 }
 
 /// A payload, or why it cannot be one.
-type Fetched = std::result::Result<Bytes, String>;
+type Fetched = Result<Bytes, String>;
 
-async fn fetch(files: &Files, object: ObjectMeta) -> std::result::Result<(ObjectMeta, Fetched), FilesError> {
+async fn fetch(files: &Files, object: ObjectMeta) -> Result<(ObjectMeta, Fetched), FilesError> {
     if object.size > MAX_PAYLOAD_BYTES {
         let detail = format!("{} bytes, expected at most {MAX_PAYLOAD_BYTES}", object.size);
         return Ok((object, Err(detail)));

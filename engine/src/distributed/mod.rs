@@ -1,0 +1,14 @@
+//! Plans of ours between processes: how their operators and functions are written and read, and what the
+//! processes of a cluster must have in common to run them.
+
+mod codec;
+mod node;
+mod parts;
+#[cfg(test)]
+mod tests;
+
+pub use codec::physical_codec;
+pub use node::{PLAN_VERSION, WireError};
+pub use parts::ClusterParts;
+
+pub(crate) use node::{WireNode, encode_node};

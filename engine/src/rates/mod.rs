@@ -1,0 +1,14 @@
+//! Rate books: loaded from a folder of snapshots, pinned as one object where other processes need them,
+//! and loaded once per process.
+
+mod books;
+mod load;
+mod pinned;
+mod reference;
+#[cfg(test)]
+mod tests;
+
+pub use books::{RateBookCounts, RateBooks};
+pub use load::{LoadedRates, RatesError, RefusedSnapshot, load};
+pub use pinned::{PinnedRatesError, bind, pin};
+pub use reference::{PinnedBook, RateBookRef};

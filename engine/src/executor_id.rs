@@ -9,6 +9,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Stands between an id and the version.
 const SEPARATOR: char = '@';
 
+/// Ends every refusal for another version.
+const MISMATCH: &str = "expected the same version";
+
 /// Makes the id of an executor of this build from a name that no other process has.
 pub fn executor_id(unique: &str) -> String {
     format!("{unique}{SEPARATOR}{VERSION}")
@@ -19,10 +22,15 @@ pub fn version_mismatch(executor_id: &str) -> Option<String> {
     let version = executor_id.split_once(SEPARATOR).map(|(_, version)| version);
     (version != Some(VERSION)).then(|| {
         format!(
-            "the executor runs cambist {}, the scheduler {VERSION}; expected the same version",
+            "the executor runs cambist {}, the scheduler {VERSION}; {MISMATCH}",
             version.unwrap_or("of an unknown version")
         )
     })
+}
+
+/// Tells whether an error that came from a scheduler is a refusal for another version.
+pub fn is_version_mismatch(error: &str) -> bool {
+    error.contains(MISMATCH)
 }
 
 #[cfg(test)]

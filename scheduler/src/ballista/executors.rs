@@ -119,6 +119,14 @@ impl WatchedExecutors {
         self.note_departure(executor_id, Departure::Stopped);
     }
 
+    /// Lets a vcore vanish, as Ballista does at times.
+    #[cfg(test)]
+    pub(super) fn leak(&self, executor_id: &str) {
+        if let Some(vcores) = self.book().vcores.get_mut(executor_id) {
+            vcores.free -= 1;
+        }
+    }
+
     pub(super) async fn views(&self) -> Vec<ExecutorView> {
         let now = timestamp_secs();
         let mut views: Vec<ExecutorView> = Vec::new();

@@ -1,0 +1,43 @@
+//! SIGTERM and SIGINT, which Ballista hears as well and drains its tasks at: here is how long that may take.
+
+use std::time::Duration;
+
+use ballista_executor::health::ExecutorHealth;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::error::ExecutorError;
+
+pub(crate) struct StopSignal {
+    terminations: Signal,
+    interrupts: Signal,
+    heard: bool,
+}
+
+impl StopSignal {
+    pub(crate) fn listen() -> Result<Self, ExecutorError> {
+        let begin = |kind| signal(kind).map_err(|source| ExecutorError::Signals { source });
+        Ok(Self {
+            terminations: begin(SignalKind::terminate())?,
+            interrupts: begin(SignalKind::interrupt())?,
+            heard: false,
+        })
+    }
+
+    pub(crate) fn was_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Ends when a signal came and the tasks have had their time; at once where no scheduler is joined, as
+    /// there are no tasks then, and nobody else listens.
+    pub(crate) async fn overdue(&mut self, health: &ExecutorHealth, drain_timeout: Duration) {
+        tokio::select! {
+            _ = self.terminations.recv() => {}
+            _ = self.interrupts.recv() => {}
+        }
+        self.heard = true;
+        if health.is_ready() {
+            tracing::info!(drain_timeout_seconds = drain_timeout.as_secs(), "draining");
+            tokio::time::sleep(drain_timeout).await;
+        }
+    }
+}

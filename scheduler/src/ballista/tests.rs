@@ -1,1 +1,0 @@
-//! The cluster with real executors.

@@ -1,0 +1,80 @@
+//! Plans of one stage and of several, in quiet.
+
+use std::time::{Duration, Instant};
+
+use cambist_engine::progress::RunProgress;
+
+use super::{FILES, Lab, ROWS_PER_FILE, settings, until};
+
+const ONE_STAGE: &str = "SELECT v * 2 AS v FROM t WHERE v % 3 = 0";
+const TWO_STAGES: &str = "SELECT sum(v) AS v FROM t GROUP BY k";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_gives_the_same_rows_as_in_one_process() {
+    let lab = Lab::start(settings()).await;
+    let _executors = [lab.executor(1).await, lab.executor(2).await];
+    assert_eq!(lab.cluster.execution().slots().await.unwrap(), 3);
+    for sql in [ONE_STAGE, TWO_STAGES] {
+        assert_eq!(lab.numbers(sql).await.unwrap(), lab.expected(sql).await, "{sql}");
+    }
+    let metrics = lab.cluster.metrics().await;
+    assert_eq!((metrics.submissions, metrics.resubmissions, metrics.stalls), (2, 0, 0));
+}
+
+/// Nothing polls before it reacts: a small plan is not held up by the interval at which progress is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_plan_is_heard_at_once() {
+    let lab = Lab::start(settings()).await;
+    let _executor = lab.executor(2).await;
+    lab.numbers(ONE_STAGE).await.unwrap();
+    let begun = Instant::now();
+    lab.numbers(ONE_STAGE).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_counts_finished_tasks() {
+    let lab = Lab::start(settings()).await;
+    let _executor = lab.executor(1).await;
+    let plan = lab.plan("SELECT CASE WHEN v < 100 THEN v ELSE gate(v) END AS v FROM t").await;
+    let progress = RunProgress::default();
+    progress.begin(600, FILES as u64);
+    let (execution, session, shown) = (lab.cluster.execution(), lab.session.clone(), progress.clone());
+    let run = tokio::spawn(async move { execution.collect("test", plan, &session, &shown).await });
+    // The first file's task passes; the others wait.
+    until("one task is shown as done", async || progress.counts().tasks_done == 1).await;
+    assert_eq!(progress.counts().bytes_done, 100);
+    lab.gate.open();
+    let rows: usize = run.await.unwrap().unwrap().iter().map(|batch| batch.num_rows()).sum();
+    assert_eq!(rows as i64, FILES * ROWS_PER_FILE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_beyond_its_bound_is_refused() {
+    let lab = Lab::start(super::ClusterSettings { result_bytes_max: 1000, ..settings() }).await;
+    let _executor = lab.executor(2).await;
+    let error = lab.numbers(ONE_STAGE).await.unwrap_err();
+    assert_eq!(error.to_string(), "the result is larger than 1000 bytes");
+    assert!(!error.is_retryable());
+}
+
+/// A dropped future cancels its plan, and the vcores serve the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_future_frees_the_vcores() {
+    let lab = Lab::start(settings()).await;
+    let _executor = lab.executor(1).await;
+    let plan = lab.plan("SELECT gate(v) AS v FROM t").await;
+    let (execution, session) = (lab.cluster.execution(), lab.session.clone());
+    let run =
+        tokio::spawn(async move { execution.collect("test", plan, &session, &RunProgress::default()).await });
+    lab.gate.arrivals(1).await;
+    run.abort();
+    until("the plan is gone", async || lab.cluster.metrics().await.plans_running == 0).await;
+    lab.gate.open();
+    assert_eq!(lab.numbers(TWO_STAGES).await.unwrap(), lab.expected(TWO_STAGES).await);
+    until("all vcores are free", async || {
+        let metrics = lab.cluster.metrics().await;
+        metrics.vcores_free == metrics.vcores_total
+    })
+    .await;
+}

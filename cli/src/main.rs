@@ -3,6 +3,9 @@
 mod arguments;
 mod clock;
 mod command;
+mod environment;
+mod job;
+mod local_cluster;
 mod output;
 mod progress;
 
@@ -19,7 +22,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    output::start_logging(arguments.verbose);
+    output::start_logging(arguments.verbose, arguments.command.is_server());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return output::fail_to_start(&error),

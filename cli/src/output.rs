@@ -8,9 +8,10 @@ use cambist_jobs::error::{ErrorKind, JobError, Result};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-/// Sends logs to stderr; `RUST_LOG` overrides the level.
-pub(crate) fn start_logging(verbose: u8) {
-    let level = match verbose {
+/// Sends logs to stderr, those of `log` too; `RUST_LOG` overrides the level. A server tells what it does
+/// without being asked.
+pub(crate) fn start_logging(verbose: u8, is_server: bool) {
+    let level = match verbose.saturating_add(u8::from(is_server)) {
         0 => "warn",
         1 => "info",
         2 => "debug",
@@ -41,6 +42,12 @@ pub(crate) fn line(text: &str) -> Result<()> {
 pub(crate) fn note(text: &str) {
     // There is nowhere left to say that stderr cannot be written.
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Writes a question to stderr, for a person who answers on the same line.
+pub(crate) fn prompt(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
 }
 
 /// Prints an error with its causes and its hint, and returns its exit code.

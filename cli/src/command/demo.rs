@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use cambist_jobs::error::{ErrorKind, JobError, Result};
-use cambist_jobs::normalize::{NormalizeConfig, NormalizeSpec, RunReport, RunStatus};
+use cambist_jobs::normalize::{RunReport, RunStatus};
+use cambist_jobs::registry::options_from_toml;
 
-use super::normalize::execute;
 use crate::arguments::DemoArguments;
-use crate::output;
+use crate::{job, output};
 
 /// Invented transactions with the usual dirt; one byte is not UTF-8, on purpose.
 const TRANSACTIONS: &[u8] = include_bytes!("../../demo/transactions.csv");
@@ -24,10 +24,12 @@ pub(super) async fn run(arguments: &DemoArguments) -> Result<ExitCode> {
     write(folder, "transactions.csv", TRANSACTIONS)?;
     write(folder, "rates/ecb_2025.csv", RATES)?;
     write(folder, "demo.toml", spec(folder).as_bytes())?;
-    let config = NormalizeConfig::try_from(NormalizeSpec::from_toml(&spec(folder))?)?;
-    let report = execute(&config, arguments.json).await?;
+    let options = options_from_toml("normalize", &spec(folder))?;
+    let report = job::execute_here("normalize", options, arguments.json).await?;
     if !arguments.json {
-        output::line(&text(&report, folder))?;
+        let read = serde_json::from_value(report.clone())
+            .map_err(|error| JobError::data("the report is not readable").caused_by(error))?;
+        output::line(&text(&read, folder))?;
     }
     output::json(&report)?;
     Ok(ExitCode::SUCCESS)

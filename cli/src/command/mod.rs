@@ -1,9 +1,15 @@
 //! One module per command.
 
+mod cluster;
 mod demo;
+mod executor;
 mod explain;
 mod jobs;
 mod normalize;
+mod run;
+mod runs;
+mod scheduler;
+mod server;
 mod table;
 mod verify;
 
@@ -20,6 +26,11 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Normalize(arguments) => normalize::run(*arguments).await,
+        Command::Run(arguments) => run::run(arguments).await,
+        Command::Runs { command } => runs::run(command).await,
+        Command::Cluster { command } => cluster::run(command).await,
+        Command::Scheduler(arguments) => scheduler::run(arguments).await,
+        Command::Executor(arguments) => executor::run(arguments).await,
         Command::Explain(arguments) => explain::run(&arguments).await,
         Command::Verify(arguments) => verify::run(&arguments).await,
         Command::Table(arguments) => table::run(arguments.command).await,

@@ -1,40 +1,18 @@
-//! `cambist normalize`.
+//! `cambist normalize`: the friendly form of `cambist run normalize`, with a flag for each option.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use cambist_jobs::context::{RunContext, Unobserved};
 use cambist_jobs::error::{JobError, Result};
-use cambist_jobs::normalize::{NormalizeConfig, NormalizeSpec, RunReport, RunStatus, normalize};
-use cambist_jobs::{InProcess, RunProgress, Stores};
+use cambist_jobs::normalize::NormalizeSpec;
 
 use crate::arguments::NormalizeArguments;
-use crate::{clock, output, progress};
+use crate::job;
 
 pub(super) async fn run(arguments: NormalizeArguments) -> Result<ExitCode> {
-    let is_quiet = arguments.json;
-    let config = NormalizeConfig::try_from(spec(arguments)?)?;
-    let report = execute(&config, is_quiet).await?;
-    if !is_quiet {
-        output::note(&summary(&report));
-    }
-    output::json(&report)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Runs the job with this process's clock, cores and stores.
-pub(super) async fn execute(config: &NormalizeConfig, is_quiet: bool) -> Result<RunReport> {
-    let now = clock::now();
-    let context = RunContext {
-        run_id: clock::run_id(now),
-        attempt: 1,
-        now,
-        stores: Stores::new(),
-        execution: Arc::new(InProcess { cores: clock::cores() }),
-        progress: RunProgress::default(),
-        observer: Arc::new(Unobserved),
-    };
-    progress::shown(context.progress.clone(), is_quiet, normalize(config, &context)).await
+    let (place, is_quiet) = (arguments.place.clone(), arguments.json);
+    let options = spec(arguments)?.to_options()?;
+    let outcome = job::execute("normalize", options, &place, is_quiet).await?;
+    job::print(&outcome, is_quiet)
 }
 
 /// Reads the spec file, and lets the flags override it.
@@ -121,48 +99,4 @@ fn pair(flag: &str, text: &str, form: &str) -> Result<(String, String)> {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
         _ => Err(JobError::usage(format!("{flag} is `{text}`, expected {form}"))),
     }
-}
-
-/// The report for a person.
-pub(super) fn summary(report: &RunReport) -> String {
-    let status = match report.status {
-        RunStatus::Committed => "committed",
-        RunStatus::AlreadyDone => "already done: the same inputs were committed before; nothing was written",
-    };
-    let mut text = format!(
-        "{status}\n  records in    {}\n  converted     {}\n  quarantined   {}\n",
-        report.records_in, report.converted, report.quarantined
-    );
-    for (reason, count) in &report.quarantined_by_reason {
-        text.push_str(&format!("    {count:>8}  {reason}\n"));
-    }
-    if report.filtered > 0 {
-        text.push_str(&format!("  filtered      {}\n", report.filtered));
-    }
-    for (code, total) in &report.totals {
-        text.push_str(&format!("  total {code:<8}{total}\n"));
-    }
-    text.push_str(&format!(
-        "  {} files in {} partitions, {} bytes, {} s, commit {} of batch `{}`",
-        report.files, report.partitions, report.bytes, report.seconds, report.commit, report.batch
-    ));
-    for refused in report.snapshots_refused.iter().take(10) {
-        text.push_str(&format!(
-            "\n  snapshot not used: {}: {}: {}",
-            refused.file, refused.reason, refused.detail
-        ));
-    }
-    for damaged in &report.damaged_files {
-        text.push_str(&format!(
-            "\n  damaged file, its whole records were used: {}: {}",
-            damaged.file, damaged.detail
-        ));
-    }
-    if report.superseded_files > 0 && report.status == RunStatus::Committed {
-        text.push_str(&format!(
-            "\n  {} files of earlier runs of the batch were superseded and are kept in its history",
-            report.superseded_files
-        ));
-    }
-    text
 }

@@ -1,0 +1,125 @@
+//! `cambist executor`.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cambist_executor::memory::default_bytes;
+use cambist_executor::{ExecutorConfig, ExecutorError, ExecutorExit, PLAN_VERSION};
+use cambist_jobs::error::{ErrorKind, JobError, Result};
+use cambist_scheduler::client::Client;
+use cambist_scheduler::http::ClusterInfo;
+
+use super::server;
+use crate::arguments::ExecutorArguments;
+
+/// This program's version.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// An executor waits for its scheduler for as long as it takes; this is one stretch of it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What answers but is no scheduler, such as a proxy without one behind it, is asked again after this.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(arguments: ExecutorArguments) -> Result<ExitCode> {
+    if arguments.detached {
+        server::ignore_hangups()?;
+    }
+    let cluster = find_scheduler(&arguments.scheduler).await?;
+    check_version(&arguments.scheduler, &cluster)?;
+    let exit = cambist_executor::run(config(arguments, cluster)?).await.map_err(failed)?;
+    match exit {
+        ExecutorExit::Stopped => Ok(ExitCode::SUCCESS),
+        ExecutorExit::Restart => Err(start_again()),
+    }
+}
+
+/// Asks the scheduler what it is until it answers.
+async fn find_scheduler(url: &str) -> Result<ClusterInfo> {
+    let complain = |reason: &str| tracing::debug!(reason, "the scheduler is not there yet");
+    let client = Client::new(url)?.with_patience(PATIENCE).with_on_trouble(Arc::new(complain));
+    loop {
+        match client.cluster().await {
+            Err(error) if error.kind == ErrorKind::Infrastructure => {
+                tracing::warn!(url, %error, "no scheduler yet; it is tried until it answers");
+                tokio::time::sleep(PAUSE).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn check_version(url: &str, cluster: &ClusterInfo) -> Result<()> {
+    if cluster.version == VERSION && cluster.plan_version == PLAN_VERSION {
+        return Ok(());
+    }
+    Err(JobError::usage(format!(
+        "the scheduler at {url} is cambist {} (plans of version {}), and this executor is cambist {VERSION} \
+         (plans of version {PLAN_VERSION})",
+        cluster.version, cluster.plan_version
+    ))
+    .with_hint("install the same version on every machine of a cluster"))
+}
+
+fn config(arguments: ExecutorArguments, cluster: ClusterInfo) -> Result<ExecutorConfig> {
+    let defaults = ExecutorConfig::new(cluster.rpc_host, cluster.rpc_port);
+    let scheduler = (defaults.scheduler_host.as_str(), defaults.scheduler_port);
+    let advertised_host = match arguments.host {
+        Some(host) => host,
+        None => address_towards(scheduler)?,
+    };
+    let memory_bytes = match arguments.memory_mib {
+        Some(mebibytes) => mebibytes << 20,
+        None => default_bytes(arguments.memory_share_of),
+    };
+    Ok(ExecutorConfig {
+        bind: arguments.bind,
+        advertised_host,
+        port: arguments.port,
+        rpc_port: arguments.rpc_port,
+        http_listen: arguments.http_listen,
+        vcores: arguments.cores.map_or(defaults.vcores, usize::from),
+        memory_bytes,
+        work_dir: arguments.work_dir.unwrap_or_else(|| defaults.work_dir.clone()),
+        heartbeat: Duration::from_secs(arguments.heartbeat),
+        drain_timeout: Duration::from_secs(arguments.drain_timeout),
+        ..defaults
+    })
+}
+
+/// Returns the address from which this machine reaches the scheduler; nothing is sent.
+fn address_towards(scheduler: (&str, u16)) -> Result<String> {
+    let ask = |any_address| {
+        let socket = UdpSocket::bind(any_address)?;
+        socket.connect(scheduler)?;
+        socket.local_addr()
+    };
+    // A socket of one family cannot look towards an address of the other.
+    let address = ask("0.0.0.0:0").or_else(|_| ask("[::]:0"));
+    address.map(|address| address.ip().to_string()).map_err(|error| {
+        JobError::usage("this machine's address cannot be told; give --host").caused_by(error)
+    })
+}
+
+fn failed(error: ExecutorError) -> JobError {
+    let kind = match error {
+        ExecutorError::Refused { .. } | ExecutorError::Listen { .. } | ExecutorError::WorkDir { .. } => {
+            ErrorKind::Usage
+        }
+        _ => ErrorKind::Infrastructure,
+    };
+    JobError::new(kind, "the executor cannot work").caused_by(error)
+}
+
+/// Starts this program anew in the same process: whatever leaked is gone, and a supervisor sees no death.
+fn start_again() -> JobError {
+    tracing::warn!("starting again, as the scheduler has asked");
+    let failed = match std::env::current_exe() {
+        Ok(program) => Command::new(program).args(std::env::args_os().skip(1)).exec(),
+        Err(error) => error,
+    };
+    JobError::new(ErrorKind::Infrastructure, "the executor cannot start itself again").caused_by(failed)
+}

@@ -1,0 +1,89 @@
+//! `cambist run`: any registered job by its name.
+
+use std::process::ExitCode;
+
+use cambist_jobs::error::{JobError, Result};
+use cambist_jobs::registry::options_from_toml;
+use serde_json::{Map, Value};
+
+use crate::arguments::RunArguments;
+use crate::job;
+
+pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
+    let mut options = match &arguments.spec {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                JobError::usage(format!("the spec `{}` cannot be read", path.display())).caused_by(error)
+            })?;
+            options_from_toml(&arguments.job, &text).map_err(|error| error.in_file(path))?
+        }
+        None => Value::Object(Map::new()),
+    };
+    for text in &arguments.options {
+        set(&mut options, text)?;
+    }
+    let outcome = job::execute(&arguments.job, options, &arguments.place, arguments.json).await?;
+    job::print(&outcome, arguments.json)
+}
+
+/// Sets one option from `key=value`; the dots of the key are the sections of a spec file.
+fn set(options: &mut Value, text: &str) -> Result<()> {
+    let refused = || JobError::usage(format!("--set is `{text}`, expected KEY=VALUE such as `output.url=out`"));
+    let (path, value) = text.split_once('=').ok_or_else(refused)?;
+    let mut place = options;
+    for key in path.split('.') {
+        if key.trim().is_empty() {
+            return Err(refused());
+        }
+        if place.is_null() {
+            *place = Value::Object(Map::new());
+        }
+        let Value::Object(members) = place else {
+            return Err(JobError::usage(format!("--set is `{text}`, and what lies above `{key}` is a value")));
+        };
+        place = members.entry(key.trim()).or_insert(Value::Null);
+    }
+    *place = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(options: Value, texts: &[&str], expected: Value) {
+        let mut found = options;
+        texts.iter().for_each(|text| set(&mut found, text).unwrap());
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn an_option_is_json_where_it_can_be_and_text_else() {
+        check(
+            json!({}),
+            &["output.url=out", "target.currencies=[\"INR\"]", "run.parallelism=4", "run.date=2024-05-01"],
+            json!({"output": {"url": "out"}, "target": {"currencies": ["INR"]},
+                   "run": {"parallelism": 4, "date": "2024-05-01"}}),
+        );
+        // A name of digits is quoted, as in TOML.
+        check(json!({}), &["run.batch=\"2024\""], json!({"run": {"batch": "2024"}}));
+        check(json!({}), &["source.sql=SELECT a = 1 FROM source"], json!({"source": {"sql": "SELECT a = 1 FROM source"}}));
+    }
+
+    #[test]
+    fn it_overrides_the_spec_and_leaves_the_rest() {
+        let spec = json!({"run": {"batch": "a", "parallelism": 1}});
+        check(spec, &["run.batch=b"], json!({"run": {"batch": "b", "parallelism": 1}}));
+    }
+
+    #[test]
+    fn what_is_no_option_is_refused() {
+        for text in ["output.url", "=x", "a..b=1"] {
+            assert!(set(&mut json!({}), text).unwrap_err().to_string().contains("expected KEY=VALUE"), "{text}");
+        }
+        let error = set(&mut json!({"run": {"batch": "a"}}), "run.batch.name=b").unwrap_err();
+        assert!(error.to_string().contains("above `name` is a value"), "{error}");
+    }
+}

@@ -1,0 +1,61 @@
+//! `cambist scheduler`.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cambist_jobs::error::{JobError, Result};
+use cambist_scheduler::SchedulerConfig;
+use cambist_scheduler::ballista::ClusterSettings;
+use cambist_scheduler::service::ServiceSettings;
+
+use super::server;
+use crate::arguments::SchedulerArguments;
+use crate::{clock, environment};
+
+pub(super) async fn run(arguments: SchedulerArguments) -> Result<ExitCode> {
+    let stop = server::stop_signal(arguments.detached)?;
+    cambist_scheduler::run(config(arguments)?, Arc::new(clock::now), stop).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config(arguments: SchedulerArguments) -> Result<SchedulerConfig> {
+    let state_url = match arguments.state_url {
+        Some(url) => url,
+        None => environment::state_folder("scheduler", "--state-url")?.to_string_lossy().into_owned(),
+    };
+    let rpc_external_host = match arguments.external_host {
+        Some(host) => host,
+        None => address_of(arguments.rpc_listen)?,
+    };
+    let seconds = Duration::from_secs;
+    Ok(SchedulerConfig {
+        listen: arguments.listen,
+        service: ServiceSettings {
+            runs_at_once: usize::from(arguments.runs_at_once),
+            queue_length_max: arguments.queue_length as usize,
+            stop_grace: seconds(arguments.stop_grace),
+            ..ServiceSettings::new(state_url)
+        },
+        cluster: ClusterSettings {
+            rpc_listen: arguments.rpc_listen,
+            rpc_external_host,
+            executor_timeout: seconds(arguments.executor_timeout),
+            executor_wait: seconds(arguments.executor_wait),
+            stall_timeout: seconds(arguments.stall_timeout),
+            resubmissions_max: arguments.resubmissions,
+            ..ClusterSettings::default()
+        },
+    })
+}
+
+/// The host of an address, where it names one: executors call the scheduler back.
+fn address_of(rpc_listen: SocketAddr) -> Result<String> {
+    if rpc_listen.ip().is_unspecified() {
+        return Err(JobError::usage(format!(
+            "--rpc-listen is {rpc_listen}, which names no host that executors could call; give --external-host"
+        )));
+    }
+    Ok(rpc_listen.ip().to_string())
+}

@@ -133,6 +133,7 @@ fn next_record(state: &TableState, compaction: &Compaction) -> Result<Option<Com
         table: TableKind::Main,
         number: state.last_commit() + 1,
         run_id: compaction.run_id.clone(),
+        staging: None,
         batch: String::new(),
         kind: KIND.to_owned(),
         committed_at: compaction.committed_at.to_string(),

@@ -55,7 +55,7 @@ pub async fn compact(config: &CompactConfig, context: &RunContext) -> Result<Com
     context.progress.begin(report.bytes_before, tasks.len() as u64);
     let planned = RunPhase::Planned { input_bytes: report.bytes_before, tasks: tasks.len() as u64 };
     context.observer.reached(planned).await?;
-    let staging = reader.table.staging(&staging_id(context));
+    let staging = reader.table.staging(&context.staging_name());
     let merged = merge(config, context, &reader, &plan, &tasks, &staging).await;
     let checked = match merged {
         Ok(merged) => context.observer.reached(RunPhase::Executed).await.map(|()| merged),
@@ -160,7 +160,7 @@ async fn commit(
 ) -> Result<CompactReport> {
     let newest = table.log(1).await.map_err(|error| of_table(&error))?;
     let compaction = Compaction {
-        run_id: staging_id(context),
+        run_id: context.staging_name(),
         committed_at: context.now,
         rules_version: RULES_VERSION.to_owned(),
         replacements: replacements(plan, merged),

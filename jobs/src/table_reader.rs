@@ -7,8 +7,6 @@ use cambist_engine::parquet_object::ParquetObject;
 use cambist_engine::store::Stores;
 use cambist_engine::table::{LiveFile, Table, TableKind};
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use object_store::ObjectStore;
 use parquet::arrow::ProjectionMask;
@@ -16,7 +14,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::async_reader::{ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
 
 use crate::error::{ErrorKind, JobError, Result};
-use crate::input::{of_store, of_table, planning};
+use crate::input::{of_store, of_table};
 
 /// Rows per batch of a read.
 const BATCH_ROWS: usize = 16_384;
@@ -56,17 +54,6 @@ impl TableReader {
     /// Returns the live files of one of the two tables.
     pub fn live_files(&self, kind: TableKind) -> Vec<LiveFile> {
         self.table.state().files(kind).cloned().collect()
-    }
-
-    /// Lets plans of `session` read the table's files.
-    ///
-    /// # Errors
-    /// Where the store has no URL.
-    pub fn register_store(&self, session: &SessionContext) -> Result<()> {
-        let url = self.table.location(TableKind::Main).store_url();
-        let url = ObjectStoreUrl::parse(url).map_err(|error| planning(error, "the table's store"))?;
-        session.register_object_store(url.as_ref(), Arc::clone(&self.store));
-        Ok(())
     }
 
     /// Opens a live file.

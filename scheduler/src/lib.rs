@@ -4,6 +4,8 @@ pub mod ballista;
 pub mod client;
 mod error_chain;
 pub mod http;
+mod scheduler;
 pub mod service;
 
 use error_chain::chain;
+pub use scheduler::{Scheduler, SchedulerConfig, SchedulerError, run};

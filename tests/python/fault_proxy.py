@@ -13,6 +13,7 @@ closed in order). Which request is hit depends on the seed and the order of arri
 
 import asyncio
 import collections
+import contextlib
 import random
 import re
 import threading
@@ -116,7 +117,10 @@ class FaultProxy:
             if kind == "500":
                 await answer.read()
                 return self.error(kind)
-            return await self.pass_on(request, answer, kind)
+            with contextlib.suppress(ConnectionResetError):
+                # A client that has seen enough hangs up.
+                return await self.pass_on(request, answer, kind)
+            return web.Response()
 
     async def pass_on(self, request, answer, kind):
         response = web.StreamResponse(status=answer.status, reason=answer.reason)

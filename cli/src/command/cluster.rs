@@ -65,9 +65,7 @@ async fn status(arguments: &ClusterStatusArguments) -> Result<ExitCode> {
         return Err(JobError::new(ErrorKind::NotReady, format!("no cluster of `{}` runs", path.display()))
             .with_hint("`cambist cluster up` starts one"));
     };
-    let describe = |process: &crate::local_cluster::Process| {
-        json!({"pid": process.pid, "is_alive": process.is_alive(), "log": process.log})
-    };
+    let describe = |process: &crate::local_cluster::Process| json!({"pid": process.pid, "is_alive": process.is_alive(), "log": process.log});
     let is_whole = cluster.processes().all(|process| process.is_alive());
     let registered = match cluster.scheduler.is_alive() {
         true => job::connect(&cluster.url)?.executors().await?,

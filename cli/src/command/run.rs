@@ -28,7 +28,8 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode> {
 
 /// Sets one option from `key=value`; the dots of the key are the sections of a spec file.
 fn set(options: &mut Value, text: &str) -> Result<()> {
-    let refused = || JobError::usage(format!("--set is `{text}`, expected KEY=VALUE such as `output.url=out`"));
+    let refused =
+        || JobError::usage(format!("--set is `{text}`, expected KEY=VALUE such as `output.url=out`"));
     let (path, value) = text.split_once('=').ok_or_else(refused)?;
     let mut place = options;
     for key in path.split('.') {
@@ -39,7 +40,9 @@ fn set(options: &mut Value, text: &str) -> Result<()> {
             *place = Value::Object(Map::new());
         }
         let Value::Object(members) = place else {
-            return Err(JobError::usage(format!("--set is `{text}`, and what lies above `{key}` is a value")));
+            return Err(JobError::usage(format!(
+                "--set is `{text}`, and what lies above `{key}` is a value"
+            )));
         };
         place = members.entry(key.trim()).or_insert(Value::Null);
     }
@@ -69,7 +72,11 @@ mod tests {
         );
         // A name of digits is quoted, as in TOML.
         check(json!({}), &["run.batch=\"2024\""], json!({"run": {"batch": "2024"}}));
-        check(json!({}), &["source.sql=SELECT a = 1 FROM source"], json!({"source": {"sql": "SELECT a = 1 FROM source"}}));
+        check(
+            json!({}),
+            &["source.sql=SELECT a = 1 FROM source"],
+            json!({"source": {"sql": "SELECT a = 1 FROM source"}}),
+        );
     }
 
     #[test]
@@ -81,7 +88,10 @@ mod tests {
     #[test]
     fn what_is_no_option_is_refused() {
         for text in ["output.url", "=x", "a..b=1"] {
-            assert!(set(&mut json!({}), text).unwrap_err().to_string().contains("expected KEY=VALUE"), "{text}");
+            assert!(
+                set(&mut json!({}), text).unwrap_err().to_string().contains("expected KEY=VALUE"),
+                "{text}"
+            );
         }
         let error = set(&mut json!({"run": {"batch": "a"}}), "run.batch.name=b").unwrap_err();
         assert!(error.to_string().contains("above `name` is a value"), "{error}");

@@ -44,7 +44,8 @@ fn connect(cluster: &ClusterArgument) -> Result<Client> {
 }
 
 async fn list(client: &Client, state: Option<&str>, limit: u16, json: bool) -> Result<ExitCode> {
-    let query = RunQuery { state: state.map(parse_state).transpose()?, limit: Some(limit), ..RunQuery::default() };
+    let query =
+        RunQuery { state: state.map(parse_state).transpose()?, limit: Some(limit), ..RunQuery::default() };
     let runs = client.runs(&query).await?.runs;
     if json {
         runs.iter().try_for_each(output::json)?;

@@ -81,7 +81,8 @@ pub(crate) fn print(outcome: &Outcome, is_quiet: bool) -> Result<ExitCode> {
         Outcome::Cancelled { id, signal } => {
             output::note(&format!("run {id} was cancelled; nothing of it is visible"));
             // As a shell tells of a process that its signal ended.
-            let code = u8::try_from(signal.as_raw_value()).map_or(u8::MAX, |signal| signal.saturating_add(128));
+            let code =
+                u8::try_from(signal.as_raw_value()).map_or(u8::MAX, |signal| signal.saturating_add(128));
             return Ok(ExitCode::from(code));
         }
     }

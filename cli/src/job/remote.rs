@@ -63,8 +63,7 @@ pub(super) async fn run(url: &str, job: &dyn PreparedJob, detach: bool, is_quiet
 }
 
 fn detached(view: &cambist_scheduler::service::RunView) -> Result<Outcome> {
-    let run = serde_json::to_value(view).map_err(|error| {
-        JobError::new(ErrorKind::Infrastructure, "the run is not JSON").caused_by(error)
-    })?;
+    let run = serde_json::to_value(view)
+        .map_err(|error| JobError::new(ErrorKind::Infrastructure, "the run is not JSON").caused_by(error))?;
     Ok(Outcome::Detached(run))
 }

@@ -75,7 +75,11 @@ mod tests {
     #[test]
     fn a_job_that_is_not_known_shows_its_figures() {
         let report = json!({"status": "committed", "rows": 7, "files": ["a"], "output": "s3://b/x.csv"});
-        let lines = ["  status              committed", "  rows                7", "  output              s3://b/x.csv"];
+        let lines = [
+            "  status              committed",
+            "  rows                7",
+            "  output              s3://b/x.csv",
+        ];
         assert_eq!(of(&report), lines.join("\n"));
     }
 }

@@ -81,7 +81,8 @@ async fn bring_up(
     wait_for(&client, 0, cluster, children, deadline).await?;
     for number in 1..=plan.executors {
         let name = format!("executor-{number}");
-        let (executor, child) = launch(folder.path(), &name, &executor_arguments(folder, plan, cluster, &name))?;
+        let (executor, child) =
+            launch(folder.path(), &name, &executor_arguments(folder, plan, cluster, &name))?;
         cluster.executors.push(executor);
         children.push(child);
         folder.write(cluster)?;
@@ -185,9 +186,9 @@ fn free_port(address: SocketAddr) -> Result<SocketAddr> {
     if address.port() != 0 {
         return Ok(address);
     }
-    TcpListener::bind(address).and_then(|listener| listener.local_addr()).map_err(|error| {
-        JobError::usage(format!("nothing can listen on `{address}`")).caused_by(error)
-    })
+    TcpListener::bind(address)
+        .and_then(|listener| listener.local_addr())
+        .map_err(|error| JobError::usage(format!("nothing can listen on `{address}`")).caused_by(error))
 }
 
 #[cfg(test)]

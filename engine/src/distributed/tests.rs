@@ -195,6 +195,7 @@ impl Driver {
             raw_encoding: RawEncoding::Utf8,
             limits: WriterLimits::default(),
             resumable: false,
+            is_readable: false,
         };
         Arc::new(PartitionWriter::new(plan, Arc::new(spec), self.staging.clone()))
     }

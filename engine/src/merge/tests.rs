@@ -171,7 +171,7 @@ impl Scene {
         };
         Self {
             staging: Staging::new(&Stores::new(), &root, "r1").unwrap(),
-            session: session(session_config(2, Arc::new(RateBooks::default())), Arc::default()).unwrap(),
+            session: session(session_config(2, Arc::new(RateBooks::default())), &Stores::new()).unwrap(),
             spec,
             execution: Remote(InProcess { cores: 2 }),
             progress: RunProgress::default(),

@@ -119,8 +119,15 @@ impl TaskAttempt {
             Ok(quarantined) => quarantined?,
             Err(join) => return Err(TaskFailure::of_join(join).into_error()),
         };
+        let files = match files {
+            Ok(files) => files,
+            Err(error) => {
+                remove_staged(&self.staging, quarantined.as_slice()).await;
+                return Err(error);
+            }
+        };
         check_inputs(inputs, &ledger)?;
-        Ok(manifest(inputs, files?, quarantined, &ledger))
+        Ok(manifest(inputs, files, quarantined, &ledger))
     }
 }
 

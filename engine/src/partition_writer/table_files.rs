@@ -12,19 +12,15 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Decimal128Type, Int32Type, SchemaRef};
 use cambist_udfs::rate::RateDate;
-<<<<<<< HEAD
-use datafusion::common::Result;
-use futures::{StreamExt, TryStreamExt};
-=======
 use datafusion::common::{DataFusionError, Result};
->>>>>>> main
+use futures::future::join_all;
 use parquet::file::properties::WriterProperties;
 
 use super::content_hash::ContentHash;
 use super::exec::PartitionWriterSpec;
 use super::file_names::FileNames;
 use super::manifest::WrittenFile;
-use super::open_file::{OpenFile, file_schema, remove_staged, table_properties, writer_properties};
+use super::open_file::{OpenFile, external, file_schema, remove_staged, table_properties, writer_properties};
 use super::row_memory::RowMemory;
 use crate::exact_sum::ExactSum;
 use crate::fault;
@@ -113,18 +109,20 @@ impl TableFiles {
 
     pub(super) async fn finish(&mut self) -> Result<Vec<WrittenFile>> {
         self.write_buffer().await?;
-<<<<<<< HEAD
-        let mut open: Vec<(i32, OpenFile)> = self.open.drain().collect();
-        open.sort_unstable_by_key(|(day, _)| *day);
-        let finishes = futures::stream::iter(open).map(|(_, file)| file.finish());
-        let finished: Vec<WrittenFile> = finishes.buffered(FINISHES_AT_ONCE).try_collect().await?;
-        self.finished.extend(finished);
-        Ok(self.finished)
-=======
         let mut days: Vec<i32> = self.open.keys().copied().collect();
         days.sort_unstable();
-        for day in days {
-            self.finish_day(day).await?;
+        for days in days.chunks(FINISHES_AT_ONCE) {
+            let open = days.iter().filter_map(|day| self.open.remove(day));
+            let mut failed = None;
+            for finished in join_all(open.map(OpenFile::finish)).await {
+                match finished {
+                    Ok(file) => self.finished.push(file),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
+            }
         }
         Ok(std::mem::take(&mut self.finished))
     }
@@ -135,7 +133,6 @@ impl TableFiles {
             file.abandon().await;
         }
         remove_staged(&self.staging, &self.finished).await;
->>>>>>> main
     }
 
     async fn write_buffer(&mut self) -> Result<()> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cambist_udfs::rate::adapter::{Payload, RejectedEntry, SnapshotNotice, read_payload};
 use cambist_udfs::rate::{BookError, BookOptions, InstantMicros, RateBook, Snapshot};
 use cambist_udfs::reason::SnapshotReason;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::{ObjectMeta, ObjectStoreExt};
 use serde::Serialize;
 
@@ -104,12 +104,9 @@ pub async fn load(stores: &Stores, location: &str, options: &BookOptions) -> Res
     if files.objects.is_empty() {
         return Err(RatesError::Nothing { location: location.to_owned() });
     }
-    let fetched: Vec<(ObjectMeta, Fetched)> = stream::iter(files.objects.clone())
-        .map(|object| fetch(&files, object))
-        .buffered(CONCURRENT_FETCHES)
-        .try_collect()
-        .await
-        .map_err(failed)?;
+    let fetches: Vec<_> = files.objects.iter().cloned().map(|object| fetch(&files, object).boxed()).collect();
+    let fetched: Vec<(ObjectMeta, Fetched)> =
+        stream::iter(fetches).buffered(CONCURRENT_FETCHES).try_collect().await.map_err(failed)?;
     let mut loading = Loading::default();
     for (object, payload) in fetched {
         loading.read(&files.display_of(&object), &object, payload);

@@ -86,10 +86,7 @@ async fn row_kinds(reader: &TableReader, files: &[LiveFile]) -> Result<Vec<RowKi
     Ok(kinds)
 }
 
-async fn row_kind(
-    reader: &TableReader,
-    file: &LiveFile,
-) -> Result<(String, SchemaRef, Vec<TargetCurrency>)> {
+async fn row_kind(reader: &TableReader, file: &LiveFile) -> Result<(String, SchemaRef, Vec<TargetCurrency>)> {
     let (columns, _) = reader.read(TableKind::Main, file, Part::default()).await?;
     Ok((file.batch.clone(), merge_columns(&columns), targets(reader, file)?))
 }

@@ -84,7 +84,7 @@ async fn merge(
     tasks: &[MergeTask],
     staging: &Staging,
 ) -> Result<Vec<(String, WrittenFile)>> {
-    let session = session_of(context, reader).await?;
+    let session = session_of(context).await?;
     let partition_column = partition_column(&reader.table)?;
     let mut merged = Vec::new();
     for kind in &plan.kinds {
@@ -134,13 +134,10 @@ fn writer_spec(
     }
 }
 
-async fn session_of(context: &RunContext, reader: &TableReader) -> Result<SessionContext> {
+async fn session_of(context: &RunContext) -> Result<SessionContext> {
     let slots = context.execution.slots().await.map_err(of_execution)?;
-    let failed = |error| planning(error, "the session cannot be made");
     let config = session_config(slots, Arc::new(RateBooks::default()));
-    let session = session(config, &context.stores).map_err(failed)?;
-    reader.register_store(&session)?;
-    Ok(session)
+    session(config, &context.stores).map_err(|error| planning(error, "the session cannot be made"))
 }
 
 fn partition_column(table: &Table) -> Result<String> {
@@ -197,14 +194,6 @@ fn replacements(plan: &CompactPlan, merged: &[(String, WrittenFile)]) -> Vec<Rep
         of_file.add.push(DataFile { batch: Some(batch.clone()), ..data_file(file) });
     }
     replaced.into_values().collect()
-}
-
-/// Attempts at a run stage their files apart.
-fn staging_id(context: &RunContext) -> String {
-    match context.attempt {
-        0 | 1 => context.run_id.clone(),
-        attempt => format!("{}-{attempt}", context.run_id),
-    }
 }
 
 /// The commit that an earlier attempt at this run has made.

@@ -20,6 +20,7 @@ mod run;
 mod source_sql;
 
 pub use config::{NormalizeConfig, RoleExpressions, SourceConfig};
+pub(crate) use draft::data_file;
 pub use options::{
     NormalizeSpec, OutputSpec, QualitySpec, RatesSpec, RunSpec, SourceSpec, SourceTableSpec, TargetSpec,
     describe,
@@ -27,5 +28,4 @@ pub use options::{
 pub use plan::{NormalizePlan, plan};
 pub(crate) use prepared::Prepared;
 pub use report::{RULES_VERSION, RunDetails, RunReport, RunStatus, SnapshotUse};
-pub(crate) use draft::data_file;
 pub use run::normalize;

@@ -65,7 +65,10 @@ pub(super) struct Inner {
     pub(super) drivers: Mutex<JoinSet<()>>,
     /// Follow other schedulers' runs and read the past; nothing is lost when these are aborted.
     pub(super) readers: Mutex<JoinSet<()>>,
+    /// No new runs.
     pub(super) is_stopping: watch::Sender<bool>,
+    /// Nothing happens any more.
+    pub(super) is_stopped: watch::Sender<bool>,
     /// Whether the runs of the past were read.
     pub(super) is_past_known: watch::Sender<bool>,
     id_locks: Vec<tokio::sync::Mutex<()>>,
@@ -120,6 +123,7 @@ impl JobService {
             drivers: Mutex::default(),
             readers: Mutex::default(),
             is_stopping: watch::Sender::new(false),
+            is_stopped: watch::Sender::new(false),
             is_past_known: watch::Sender::new(false),
             id_locks: (0..ID_LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
         });
@@ -173,17 +177,17 @@ impl JobService {
         let run = self.inner.find(id).await?;
         let deadline = Instant::now() + wait;
         let mut versions = run.versions();
-        let mut stopping = self.inner.is_stopping.subscribe();
+        let mut stopped = self.inner.is_stopped.subscribe();
         loop {
             versions.mark_unchanged();
             let view = self.inner.view(&run);
-            let is_over = view.state.is_terminal() || *stopping.borrow();
+            let is_over = view.state.is_terminal() || *stopped.borrow();
             if view.version != since || is_over || Instant::now() >= deadline {
                 return Ok(view);
             }
             tokio::select! {
                 _ = versions.changed() => {}
-                _ = stopping.changed() => {}
+                _ = stopped.changed() => {}
                 () = tokio::time::sleep_until(deadline.min(Instant::now() + WATCH_TICK)) => {}
             }
         }
@@ -248,6 +252,7 @@ impl JobService {
             tracing::warn!(runs = drivers.len(), "runs are left to the next start");
         }
         drivers.shutdown().await;
+        inner.is_stopped.send_replace(true);
     }
 }
 

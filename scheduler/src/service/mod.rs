@@ -18,7 +18,7 @@ mod recover;
 mod run;
 mod settings;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 
 pub use error::ServiceError;

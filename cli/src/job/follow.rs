@@ -49,7 +49,8 @@ pub(crate) async fn follow(
     let mut is_asking = false;
     let mut cancelled_by = None;
     while !view.state.is_terminal() {
-        let change = client.watch(&view.id, view.version, wait);
+        let id = view.id.clone();
+        let change = client.watch(&id, view.version, wait);
         tokio::pin!(change);
         let changed = loop {
             tokio::select! {

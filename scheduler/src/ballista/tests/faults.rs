@@ -73,7 +73,7 @@ async fn all_executors_die_and_a_new_one_comes() {
     let sql = "SELECT gate(v) AS v FROM t";
     let run = begin(&lab, sql).await;
     lab.gate.arrivals(2).await;
-    dying.map(super::Worker::kill);
+    dying.into_iter().for_each(super::Worker::kill);
     until("they are lost", async || lab.cluster.executors().await.is_empty()).await;
     lab.gate.open();
     let _new = lab.executor(2).await;

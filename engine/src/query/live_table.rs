@@ -40,9 +40,10 @@ pub struct LiveTable {
 /// Where the log has a column of a type that no table has.
 pub fn live_columns(found: Option<&Schema>, log: &LogSchema) -> Result<SchemaRef> {
     let Some(found) = found else {
-        let of_log = log.columns.iter().map(|column| {
-            Ok(Field::new(&column.name, arrow_type(&column.hive_type)?, true))
-        });
+        let of_log = log
+            .columns
+            .iter()
+            .map(|column| Ok(Field::new(&column.name, arrow_type(&column.hive_type)?, true)));
         return Ok(Arc::new(Schema::new(of_log.collect::<Result<Vec<_>>>()?)));
     };
     let plain = found.fields().iter().map(|field| {

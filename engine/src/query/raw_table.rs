@@ -45,6 +45,11 @@ impl RawTable {
         Self { name: name.to_owned(), declared, source, store, groups, screening }
     }
 
+    /// Returns the table's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns the plan that counts the table's broken records, all of them; its rows are for
     /// [`Broken::of`](super::Broken::of).
     ///

@@ -17,8 +17,8 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use crate::fault;
 use crate::failure::{FailureKind, TaskFailure};
+use crate::fault;
 use crate::metrics::task_metrics;
 use crate::plan_node::{properties_over, single_child_plan};
 use crate::progress::RunProgress;
@@ -61,7 +61,8 @@ impl RecordScreen {
             schema.index_of(RECORD_COLUMN)?;
             Broken::schema()
         } else {
-            let kept: Vec<usize> = (0..schema.fields().len()).filter(|&index| index != fault_column).collect();
+            let kept: Vec<usize> =
+                (0..schema.fields().len()).filter(|&index| index != fault_column).collect();
             Arc::new(schema.project(&kept)?)
         };
         let properties = properties_over(&input, output);

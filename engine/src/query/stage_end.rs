@@ -117,10 +117,7 @@ fn is_of_ballista(error: &(dyn StdError + 'static)) -> bool {
 ///
 /// # Errors
 /// Where an operator refuses its new child.
-pub fn end_stages(
-    plan: Arc<dyn ExecutionPlan>,
-    bytes_max: usize,
-) -> Result<(Arc<dyn ExecutionPlan>, usize)> {
+pub fn end_stages(plan: Arc<dyn ExecutionPlan>, bytes_max: usize) -> Result<(Arc<dyn ExecutionPlan>, usize)> {
     let mut tasks = 0;
     let ended = plan.transform_up(|node| {
         let is_exchange = node.is::<RepartitionExec>()

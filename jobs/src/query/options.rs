@@ -141,7 +141,9 @@ impl TryFrom<QuerySpec> for QueryConfig {
 
     fn try_from(spec: QuerySpec) -> Result<Self> {
         let given = |key: &str, value: Option<String>| {
-            value.filter(|text| !text.trim().is_empty()).ok_or_else(|| JobError::usage(format!("{key} is not given")))
+            value
+                .filter(|text| !text.trim().is_empty())
+                .ok_or_else(|| JobError::usage(format!("{key} is not given")))
         };
         let output_url = given("output.url", spec.output.url)?;
         let max_bytes = spec.output.max_bytes.unwrap_or(DEFAULT_MAX_BYTES);
@@ -175,9 +177,8 @@ fn table((name, spec): (String, QueryTableSpec)) -> Result<(String, TableConfig)
         }
         return Ok((name, TableConfig { url: spec.url, records: None }));
     }
-    let format = values::format(&key("format"), spec.format.as_deref(), &spec.url).map_err(|error| {
-        error.with_hint("`cambist` is the format of a table that `normalize` writes")
-    })?;
+    let format = values::format(&key("format"), spec.format.as_deref(), &spec.url)
+        .map_err(|error| error.with_hint("`cambist` is the format of a table that `normalize` writes"))?;
     let mut records = RecordConfig::new(format);
     if format == Format::Csv {
         records.delimiter = values::byte(&key("delimiter"), spec.delimiter.as_deref(), records.delimiter)?;
@@ -222,7 +223,12 @@ const fn option(
 }
 
 const OPTIONS: &[OptionDescription] = &[
-    option("query.sql", "SELECT", "required", "The question; names are those of `tables`, as they are written"),
+    option(
+        "query.sql",
+        "SELECT",
+        "required",
+        "The question; names are those of `tables`, as they are written",
+    ),
     option(
         "tables.NAME.url",
         "folder, file or glob",
@@ -249,7 +255,12 @@ const OPTIONS: &[OptionDescription] = &[
         "none",
         "The rate snapshots of `fx_convert` and the other functions that need rates",
     ),
-    option("rates.mode", "date | instant", "date", "Whether an event uses the rate of its date or of its instant"),
+    option(
+        "rates.mode",
+        "date | instant",
+        "date",
+        "Whether an event uses the rate of its date or of its instant",
+    ),
     option(
         "rates.max_age_days",
         "days, 0 to 36500",
@@ -352,9 +363,11 @@ mod tests {
 
     #[test]
     fn the_output_s_name_tells_its_format() {
-        for (name, format) in
-            [("a.parquet", FileFormat::Parquet), ("s3://b/c.csv", FileFormat::Csv), ("x.ndjson", FileFormat::Ndjson)]
-        {
+        for (name, format) in [
+            ("a.parquet", FileFormat::Parquet),
+            ("s3://b/c.csv", FileFormat::Csv),
+            ("x.ndjson", FileFormat::Ndjson),
+        ] {
             assert_eq!(FileFormat::of_name(name).unwrap(), format);
         }
     }

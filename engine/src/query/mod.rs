@@ -8,6 +8,8 @@ mod raw_table;
 mod record_screen;
 mod single_task_join;
 mod stage_end;
+#[cfg(test)]
+mod tests;
 
 pub use live_table::{LiveTable, live_columns};
 pub use raw_table::RawTable;

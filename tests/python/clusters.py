@@ -221,3 +221,10 @@ def signal_all(pids, number):
     """Sends a signal to each process."""
     for pid in pids:
         os.kill(pid, number)
+
+
+def kill(*pids):
+    """Ends processes as a power cut does, and waits until they are dead."""
+    signal_all(pids, signal.SIGKILL)
+    for pid in pids:
+        wait_until(lambda: not is_alive(pid), f"{pid} does not die")

@@ -129,16 +129,51 @@ class Job:
         wait_until(cluster.is_idle, "vcores stay taken")
 
 
+class StoredJob:
+    """A job whose source, rates and output lie in a bucket, and what it comes to in quiet."""
+
+    FILES, ROWS = 10, 200
+
+    def __init__(self, bucket, folder):
+        self.bucket = bucket
+        samples.steady_rates(folder / "rates", days=DAYS)
+        for file in range(self.FILES):
+            first = file * 10_000
+            bad = [[first + 9_999, "bad", "oops", "USD", samples.event_time(0)]]
+            good = samples.transactions(range(first, first + self.ROWS), range(DAYS), seed=file)
+            samples.write_csv(folder / "raw" / f"{file:02}.csv", good + bad)
+        bucket.put_tree("", folder)
+        self.quiet = cambist.committed(cambist.run(*self.arguments("quiet"), env=bucket.environment))
+        self.quiet_rows = self.rows("quiet")
+
+    def arguments(self, table, *extra, batch="b"):
+        return cambist.normalize_arguments(
+            self.bucket.url("raw"), self.bucket.url("rates"), self.bucket.url(table), "SGD", "--batch", batch,
+            "--parallelism", self.FILES, *TYPES, *extra)
+
+    def start(self, cluster, table):
+        return cambist.start(*self.arguments(table, "--cluster", cluster.url), env=self.bucket.environment)
+
+    def rows(self, table):
+        rows = sorted(self.bucket.rows(f"{table}/"), key=lambda row: row["transaction_id"])
+        return rows, len(self.bucket.rows(f"{table}_quarantine/"))
+
+    def check(self, table, done):
+        """Figures, rows and what lies about, seen past the proxy."""
+        report = cambist.committed(done)
+        assert {key: report[key] for key in report if key not in OF_THE_RUN} == {
+            key: self.quiet[key] for key in self.quiet if key not in OF_THE_RUN}
+        assert self.rows(table) == self.quiet_rows
+        cambist.succeed("verify", "--output", self.bucket.url(table), env=self.bucket.environment)
+        # Aborted like this, even what nobody could clear away while the store failed costs nothing.
+        cambist.succeed("table", "gc", "--output", self.bucket.url(table), "--older-than", "0s",
+                        env=self.bucket.environment)
+        assert self.rows(table) == self.quiet_rows
+
+
 def run_view(cluster, run_id=None):
     """A run as the scheduler tells of it; the newest where none is named."""
     return cluster.get(f"/v1/runs/{run_id or cluster.runs()[0]['id']}")
-
-
-def kill(*pids):
-    """Ends processes as a power cut does, and waits until they are dead."""
-    clusters.signal_all(pids, signal.SIGKILL)
-    for pid in pids:
-        wait_until(lambda: not clusters.is_alive(pid), f"{pid} does not die")
 
 
 def wake(pid):

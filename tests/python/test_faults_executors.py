@@ -9,8 +9,8 @@ import pytest
 import cambist
 import clusters
 import faults
-from clusters import wait_until
-from faults import Fault, Job, kill, run_view, say, wait_lost, wake
+from clusters import kill, wait_until
+from faults import Fault, Job, run_view, say, wait_lost, wake
 
 RESUBMISSIONS = "cambist_plan_resubmissions_total"
 

@@ -6,8 +6,8 @@ import pytest
 
 import cambist
 import clusters
-from clusters import wait_until
-from faults import Fault, Job, kill, run_view, say, wait_lost, wake
+from clusters import kill, wait_until
+from faults import Fault, Job, run_view, say, wait_lost, wake
 
 RECOVERED = "cambist_runs_recovered_total"
 

@@ -13,8 +13,8 @@ import cambist
 import clusters
 import samples
 import stores
-from clusters import wait_until
-from faults import Fault, Job, kill, run_view, say, staged_files, wait_lost, wake
+from clusters import kill, wait_until
+from faults import Fault, Job, run_view, say, staged_files, wait_lost, wake
 
 RESUBMISSIONS = "cambist_plan_resubmissions_total"
 # Attempts at a task before its run fails.

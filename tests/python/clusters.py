@@ -28,7 +28,8 @@ class Cluster:
     def __init__(self, folder, url):
         self.folder = pathlib.Path(folder)
         self.url = url
-        self.commands = {pid: command_of(pid) for pid in self.pids()}
+        scheduler, executors = self.processes()
+        self.commands = {pid: command_of(pid) for pid in (scheduler, *executors)}
         # Beyond what `cluster up` has started.
         self.started = []
 
@@ -36,10 +37,6 @@ class Cluster:
         """The scheduler's and the executors' process numbers, as `cluster up` has started them."""
         known = json.loads((self.folder / "cluster.json").read_text())
         return known["scheduler"]["pid"], [executor["pid"] for executor in known["executors"]]
-
-    def pids(self):
-        scheduler, executors = self.processes()
-        return [scheduler, *executors]
 
     def start(self, name, command, env=None):
         """Starts one more process of this cluster; it ends with the cluster."""
@@ -111,7 +108,7 @@ class Cluster:
 
     def stop_started(self):
         """Ends what was started beyond `cluster up`; a stopped process hears no signal, so all are woken."""
-        for pid in self.pids():
+        for pid in self.commands:
             if is_alive(pid):
                 os.kill(pid, signal.SIGCONT)
         for process in self.started:
@@ -130,12 +127,9 @@ class Beside(Cluster):
     """A scheduler that `cluster up` has not started."""
 
     def __init__(self, cluster, folder):
-        self.folder, self.started = folder, []
+        self.folder, self.started, self.commands = folder, [], {}
         self.url = f"http://127.0.0.1:{stores.free_port()}"
         self.command = [word for word in cluster.commands[cluster.processes()[0]] if not word.startswith("--listen=")]
-
-    def pids(self):
-        return []
 
     def run_scheduler(self, env=None):
         self.folder.mkdir(parents=True, exist_ok=True)

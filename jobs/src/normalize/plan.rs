@@ -58,6 +58,7 @@ pub async fn plan(
     now: InstantMicros,
     cores: usize,
     progress: RunProgress,
+    staging: Option<&cambist_engine::table::Staging>,
 ) -> Result<NormalizePlan> {
     let source = files::list(stores, &config.source.url).await.map_err(|error| of_files(&error))?;
     if source.objects.is_empty() {
@@ -72,16 +73,19 @@ pub async fn plan(
         max_age_days: config.max_age_days,
         known_as_of: config.known_as_of.unwrap_or(now),
     };
-    let rates = rates::load(stores, &config.rates_url, &options).await.map_err(|error| of_rates(&error))?;
+    let mut rates = rates::load(stores, &config.rates_url, &options).await.map_err(|error| of_rates(&error))?;
+    if let Some(staging) = staging {
+        rates.reference = rates::pin(&rates, staging).await.map_err(|error| crate::input::of_table(&error))?;
+    }
     let targets = targets(config, &rates)?;
     let books = Arc::new(RateBooks::default());
     books.add(&rates.reference, Arc::clone(&rates.book));
     let tasks = config.parallelism.unwrap_or(cores).max(1);
     let context = session(session_config(tasks, books), stores)
         .map_err(|error| planning(error, "the session cannot be made"))?;
-    cambist_udfs::sql::register_rates(&context, Arc::clone(&rates.book))
+    rates::bind(&context, &rates.reference, &rates.book)
         .map_err(|error| planning(error, "the session cannot be made"))?;
-    let planned = plan_source(&context, stores, &config.source, &source, tasks, progress.clone()).await?;
+    let planned = plan_source(&context, stores, &config.source, &source, tasks, progress.clone(), staging).await?;
     check_event_time(config, &planned.plan.schema())?;
     let spec = Arc::new(rate_join_spec(config, &rates, targets.clone(), &planned.columns)?);
     let schema = table_schema(config, &spec, &planned.plan.schema())?;

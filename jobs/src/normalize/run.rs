@@ -96,7 +96,7 @@ async fn prepare_commit(
 ) -> Result<Drafted> {
     let now = InstantMicros(context.now.as_microsecond());
     let slots = context.execution.slots().await.map_err(of_execution)?;
-    let plan = plan(&context.stores, config, now, slots, context.progress.clone()).await?;
+    let plan = plan(&context.stores, config, now, slots, context.progress.clone(), context.execution.is_remote().then_some(staging)).await?;
     if let Some(report) = already_done(table, config, context, &plan.input_digest)? {
         return Ok(Drafted::AlreadyDone(Box::new(report)));
     }

@@ -51,10 +51,11 @@ pub(super) async fn plan_source(
     files: &Files,
     tasks: usize,
     progress: RunProgress,
+    staging: Option<&cambist_engine::table::Staging>,
 ) -> Result<PlannedSource> {
     let table = source_table(context, &config.records, files, tasks, progress).await?;
     for (name, table) in &config.tables {
-        let small = small_table(context, stores, name, &table.url, &table.records).await?;
+        let small = small_table(context, stores, name, &table.url, &table.records, staging).await?;
         context.register_table(name.as_str(), small).map_err(|error| planning(error, "source.tables"))?;
     }
     let declared = table.declared_schema();
@@ -157,7 +158,8 @@ async fn small_table(
     name: &str,
     url: &str,
     records: &RecordConfig,
-) -> Result<Arc<MemTable>> {
+    staging: Option<&cambist_engine::table::Staging>,
+) -> Result<Arc<dyn TableProvider>> {
     let files = files::list(stores, url).await.map_err(|error| of_files(&error))?;
     if files.objects.is_empty() {
         return Err(JobError::usage(format!("source.tables.{name}: nothing found at `{url}`")));
@@ -182,6 +184,10 @@ async fn small_table(
     let kept: Vec<RecordBatch> =
         batches.iter().map(|batch| batch.project(&all)).collect::<Result<_, _>>().map_err(failed)?;
     let whole = concat_batches(&declared, &kept).map_err(failed)?;
+    if let Some(staging) = staging {
+        let pinned = cambist_engine::pinned_table::pin_table(&whole, staging).await;
+        return Ok(Arc::new(pinned.map_err(|error| crate::input::of_table(&error))?));
+    }
     let table = MemTable::try_new(declared, vec![vec![whole]]).map_err(|error| planning(error, name))?;
     Ok(Arc::new(table))
 }

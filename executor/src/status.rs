@@ -11,6 +11,7 @@ use axum::routing::get;
 use ballista_executor::health::ExecutorHealth;
 use cambist_engine::distributed::ClusterParts;
 use cambist_engine::metrics::task_metrics;
+use cambist_engine::store::store_metrics;
 use datafusion::execution::disk_manager::DiskManager;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
@@ -73,13 +74,26 @@ impl Collector for Status {
                 tasks.buffers_cut_short.get(),
             ),
         ];
-        for (name, help, value) in counters {
+        let store = store_metrics();
+        let books = self.parts.books().counts();
+        let others = [
+            ("store_requests", "Requests to object stores, retries included", store.requests.get()),
+            ("store_retries", "Requests to object stores that were tried again", store.retries.get()),
+            ("store_resumed_reads", "Reads that broke off and were taken up", store.resumed_reads.get()),
+            ("store_gave_up", "Requests that failed after all their retries", store.gave_up.get()),
+            ("store_refused", "Requests that a store refused for good", store.refused.get()),
+            ("rate_book_loads", "Rate books loaded from a store", books.loads),
+            ("rate_book_hits", "Uses of a rate book that was loaded already", books.hits),
+            ("rate_book_failures", "Rate books that could not be loaded", books.failures),
+        ];
+        for (name, help, value) in counters.into_iter().chain(others) {
             write(&mut encoder, name, help, &ConstCounter::new(value))?;
         }
         let gauges = [
             ("tasks_running", "Tasks that run", tasks.tasks_started.get().saturating_sub(ended)),
             ("vcores", "Tasks that may run at once", self.vcores as u64),
             ("memory_pool_limit_bytes", "What the rows of all tasks may take", self.memory_bytes),
+            ("rate_books", "Rate books that are kept", books.kept as u64),
             ("spilled_bytes", "What running tasks have on the local disk", self.spills.bytes()),
         ];
         for (name, help, value) in gauges {

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use cambist_engine::execution::ExecutionError;
 use cambist_engine::failure::{FailureKind, TaskFailure};
 use cambist_engine::files::FilesError;
+use cambist_engine::merge::MergeError;
 use cambist_engine::rates::RatesError;
 use cambist_engine::record::RecordError;
 use cambist_engine::store::StoreError;
@@ -90,6 +91,17 @@ pub(crate) fn of_table(error: &TableError) -> JobError {
     match error {
         TableError::Conflict { .. } => JobError::new(ErrorKind::Conflict, chain(error)),
         other => of_failure(TaskFailure::of_table(other)),
+    }
+}
+
+/// A failed merge.
+pub(crate) fn of_merge(error: MergeError) -> JobError {
+    match error {
+        MergeError::Plan(error) => running(error),
+        MergeError::Execution(error) => of_execution(error),
+        MergeError::Table(error) => of_table(&error),
+        changed => JobError::new(ErrorKind::Infrastructure, format!("{changed}; nothing was committed"))
+            .with_hint("this is a defect of Cambist, or the files were changed: run `cambist verify`"),
     }
 }
 

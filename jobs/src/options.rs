@@ -13,6 +13,10 @@ const PLACE_KEY: &str = "url";
 
 /// Reads options from JSON.
 pub(crate) fn from_json<T: DeserializeOwned>(job: &str, options: &Value) -> Result<T> {
+    // A list would be taken for the values of the options, in the order of their declaration.
+    if !options.is_object() {
+        return Err(refused(job, "the options: invalid type, expected an object of options".to_owned()));
+    }
     serde_path_to_error::deserialize(options).map_err(|error| {
         let place = error.path().to_string();
         let place = if place == "." { "the options".to_owned() } else { format!("option `{place}`") };

@@ -161,6 +161,8 @@ pub(crate) enum TableCommand {
         #[arg(long, value_name = "YYYY-MM-DD", default_value = "2000-01-01")]
         first_day: String,
     },
+    /// Merge small files: fewer and larger ones with the same rows, as a commit of its own.
+    Compact(CompactArguments),
     /// Remove history, leftovers of dead runs and uncompleted uploads.
     Gc {
         /// The table's folder.
@@ -173,6 +175,27 @@ pub(crate) enum TableCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompactArguments {
+    /// The table's folder.
+    #[arg(long, value_name = "URL")]
+    pub(crate) output: String,
+    /// Only this partition, such as `dt=2024-05-01`.
+    #[arg(long, value_name = "PARTITION")]
+    pub(crate) partition: Option<String>,
+    /// Small files that a batch may keep in a partition (default 1).
+    #[arg(long, value_name = "N")]
+    pub(crate) files_max: Option<u64>,
+    /// The size that files should have; only smaller ones are merged (default 128 MiB).
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) target_bytes: Option<u64>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArguments,
+    /// Print the JSON summary only.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

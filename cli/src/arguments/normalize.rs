@@ -95,9 +95,15 @@ pub(crate) struct NormalizeArguments {
     /// Let the SQL return more rows than it read.
     #[arg(long)]
     pub(crate) allow_fan_out: bool,
-    /// Tasks that run at once; the machine's or the cluster's cores where none is given.
+    /// Into how many tasks the source is cut; the machine's cores, or on a cluster by bytes, where none is given.
     #[arg(long, value_name = "TASKS")]
     pub(crate) parallelism: Option<u64>,
+    /// What a task of a cluster reads.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) task_bytes: Option<u64>,
+    /// Files that a run may write into a partition before it merges them.
+    #[arg(long, value_name = "FILES")]
+    pub(crate) files_per_partition: Option<u64>,
     #[command(flatten)]
     pub(crate) place: PlaceArguments,
     /// Print the JSON summary only.

@@ -64,6 +64,8 @@ fn spec(arguments: NormalizeArguments) -> Result<NormalizeSpec> {
     set(&mut spec.run.batch, arguments.batch);
     set(&mut spec.run.date, arguments.date);
     set(&mut spec.run.parallelism, arguments.parallelism);
+    set(&mut spec.run.task_bytes, arguments.task_bytes);
+    set(&mut spec.output.files_per_partition, arguments.files_per_partition);
     set(&mut spec.quality.max_quarantine_ratio, arguments.max_quarantine_ratio);
     set(&mut spec.quality.allow_damaged, arguments.allow_damaged.then_some(true));
     set(&mut spec.quality.allow_fan_out, arguments.allow_fan_out.then_some(true));

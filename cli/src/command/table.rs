@@ -1,14 +1,15 @@
-//! `cambist table log|files|ddl|gc`.
+//! `cambist table log|files|ddl|compact|gc`.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use cambist_jobs::Stores;
+use cambist_jobs::compact::{CompactOutputSpec, CompactSpec};
 use cambist_jobs::error::{JobError, Result};
 use cambist_jobs::maintenance::{ddl, files, gc, log};
 
-use crate::arguments::TableCommand;
-use crate::{clock, output};
+use crate::arguments::{CompactArguments, TableCommand};
+use crate::{clock, job, output};
 
 pub(super) async fn run(command: TableCommand) -> Result<ExitCode> {
     let stores = Stores::new();
@@ -49,6 +50,7 @@ pub(super) async fn run(command: TableCommand) -> Result<ExitCode> {
         TableCommand::Ddl { output, dialect, name, quarantine, first_day } => {
             output::line(ddl(&stores, &output, &dialect, &name, quarantine, &first_day).await?.trim_end())?;
         }
+        TableCommand::Compact(arguments) => return compact(arguments).await,
         TableCommand::Gc { output, older_than, json } => {
             let report = gc(&stores, &output, age(&older_than)?, clock::now()).await?;
             if !json {
@@ -65,6 +67,18 @@ pub(super) async fn run(command: TableCommand) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn compact(arguments: CompactArguments) -> Result<ExitCode> {
+    let output = CompactOutputSpec {
+        url: Some(arguments.output),
+        partition: arguments.partition,
+        files_max: arguments.files_max,
+        target_bytes: arguments.target_bytes,
+    };
+    let options = CompactSpec { output }.to_options()?;
+    let outcome = job::execute("compact", options, &arguments.place, arguments.json).await?;
+    job::print(&outcome, arguments.json)
 }
 
 /// Reads an age such as `30d`, `12h`, `90m` or `0s`.

@@ -46,10 +46,10 @@ const PLAIN: &str = "SELECT id, amount AS a, currency AS c, day AS t FROM source
 
 /// A join whose key is computed, a column that is not in the order of the file, and each kind of function.
 const JOINED: &str = "
-    SELECT upper(trim(source.id)) AS id, shops.city, money_round(amount, 'EUR') AS rounded,
-           fx_convert(amount, currency, day, 'GBP') AS in_gbp,
+    SELECT upper(trim(source.id)) AS id, shops.city, money_round(parse_decimal(amount), 'EUR') AS rounded,
+           try_fx_convert(parse_decimal(amount), currency, day, 'GBP') AS in_gbp,
            try_fx_rate(currency, 'USD', day)['rate_date'] AS rated,
-           CAST(amount AS DECIMAL(38, 4)) * factor AS a, currency AS c, day AS t
+           TRY_CAST(amount AS DECIMAL(38, 4)) * factor AS a, currency AS c, day AS t
     FROM source JOIN shops ON lower(source.shop) = shops.shop
     WHERE currency <> 'XXX'";
 
@@ -194,7 +194,7 @@ impl Driver {
             targets: Vec::new(),
             raw_encoding: RawEncoding::Utf8,
             limits: WriterLimits::default(),
-            resumable: false,
+            resumable: true,
             is_readable: false,
         };
         Arc::new(PartitionWriter::new(plan, Arc::new(spec), self.staging.clone()))

@@ -13,7 +13,7 @@ mod prepared;
 mod report;
 mod run;
 
-pub use options::{CompactConfig, CompactSpec, describe};
+pub use options::{CompactConfig, CompactOutputSpec, CompactSpec, describe};
 pub(crate) use prepared::Prepared;
 pub use report::{CompactReport, CompactStatus};
 pub use run::compact;

@@ -33,6 +33,16 @@ pub struct CompactOutputSpec {
     pub target_bytes: Option<u64>,
 }
 
+impl CompactSpec {
+    /// Returns the options that are given, as JSON; [`crate::registry::prepare`] reads them again.
+    ///
+    /// # Errors
+    /// Where a number has no JSON form.
+    pub fn to_options(&self) -> Result<serde_json::Value> {
+        crate::options::to_json(self)
+    }
+}
+
 /// Checked options.
 #[derive(Clone, Debug)]
 pub struct CompactConfig {

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use cambist_engine::merge::{
-    MergeError, MergePass, MergeTask, check, figures_of_live, figures_of_written, plan_tasks,
-};
+use cambist_engine::merge::{MergePass, MergeTask, check, figures_of_live, figures_of_written, plan_tasks};
 use cambist_engine::partition_writer::{PartitionWriterSpec, WriterLimits, WrittenFile};
 use cambist_engine::quarantine::RawEncoding;
 use cambist_engine::rates::RateBooks;
@@ -20,8 +18,8 @@ use super::options::CompactConfig;
 use super::plan::{CompactPlan, RowKind, plan};
 use super::report::{CompactReport, CompactStatus};
 use crate::context::{RunContext, RunPhase};
-use crate::error::{ErrorKind, JobError, Result};
-use crate::input::{of_execution, of_table, planning, running};
+use crate::error::{JobError, Result};
+use crate::input::{of_execution, of_merge, of_table, planning};
 use crate::normalize::{RULES_VERSION, data_file};
 use crate::table_reader::TableReader;
 
@@ -225,17 +223,6 @@ fn report(context: &RunContext, plan: &CompactPlan) -> CompactReport {
         rows: plan.files.iter().map(|file| file.rows).sum(),
         overtaken: 0,
         seconds: 0.0,
-    }
-}
-
-/// A failed merge.
-pub(crate) fn of_merge(error: MergeError) -> JobError {
-    match error {
-        MergeError::Plan(error) => running(error),
-        MergeError::Execution(error) => of_execution(error),
-        MergeError::Table(error) => of_table(&error),
-        changed => JobError::new(ErrorKind::Infrastructure, format!("{changed}; nothing was committed"))
-            .with_hint("this is a defect of Cambist, or the files were changed: run `cambist verify`"),
     }
 }
 

@@ -121,6 +121,8 @@ pub struct OutputSpec {
     pub lineage: Option<bool>,
     /// Seconds for which superseded files stay in place.
     pub retain_superseded_seconds: Option<u64>,
+    /// Files that a run may write into a partition before they are merged.
+    pub files_per_partition: Option<u64>,
 }
 
 /// `[quality]`
@@ -143,8 +145,10 @@ pub struct RunSpec {
     pub batch: Option<String>,
     /// The batch's date.
     pub date: Option<String>,
-    /// Tasks at once.
+    /// Into how many tasks the source is cut.
     pub parallelism: Option<u64>,
+    /// Bytes that a task of a cluster reads.
+    pub task_bytes: Option<u64>,
 }
 
 impl NormalizeSpec {
@@ -331,6 +335,12 @@ const OPTIONS: &[OptionDescription] = &[
         "0",
         "How long superseded files stay where running queries read them",
     ),
+    option(
+        "output.files_per_partition",
+        "files, 1 to 10000",
+        "16",
+        "A run of more tasks merges what they wrote, wherever a partition has more files than this, before it commits",
+    ),
     option("quality.max_quarantine_ratio", "ratio, 0 to 1", "0.01", "Above it nothing is committed, exit 12"),
     option("quality.allow_fan_out", "boolean", "false", "Lets the SQL return more rows than it read"),
     option(
@@ -341,7 +351,18 @@ const OPTIONS: &[OptionDescription] = &[
     ),
     option("run.batch", "name", "default", "What this run replaces when it is run again"),
     option("run.date", "YYYY-MM-DD", "none", "The batch is this date; also fills `{date}` in `source.url`"),
-    option("run.parallelism", "tasks, 1 to 1024", "the machine's cores", "Tasks that run at once"),
+    option(
+        "run.parallelism",
+        "tasks, 1 to 1024",
+        "the machine's cores; on a cluster by `run.task_bytes`",
+        "Into how many tasks the source is cut; in one process they all run at once",
+    ),
+    option(
+        "run.task_bytes",
+        "bytes, 1 MiB or more",
+        "134217728 (128 MiB)",
+        "What a task of a cluster reads, as stored; a source that is worth it occupies every core",
+    ),
 ];
 
 #[cfg(test)]

@@ -1,20 +1,21 @@
 //! Checked options → what will be done: which files, which snapshots, which columns, which operators.
 //!
-//! Planning reads names, schemas and rates; it writes nothing.
+//! Planning reads names, schemas and rates. It writes nothing but what tasks in other processes must find:
+//! the rates and the small tables, as objects of the run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cambist_engine::athena::hive_type;
 use cambist_engine::files::{self, Files};
-use cambist_engine::progress::RunProgress;
 use cambist_engine::rate_join::{
     EVENT_DATE_COLUMN, EventTimeKind, KeptColumn, RateJoin, RateJoinSpec, TargetCurrency, output_schema,
 };
 use cambist_engine::rates::{self, LoadedRates, RateBooks};
+use cambist_engine::record::GroupPlan;
 use cambist_engine::session::{session, session_config};
 use cambist_engine::store::Stores;
-use cambist_engine::table::{Column, TableSchema};
+use cambist_engine::table::{Column, Staging, TableSchema};
 use cambist_udfs::rate::{BookOptions, InstantMicros};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::physical_plan::ExecutionPlan;
@@ -24,9 +25,10 @@ use sha2::{Digest, Sha256};
 
 use super::config::NormalizeConfig;
 use super::report::RULES_VERSION;
-use super::source_sql::{self, EVENT_TIME, is_own_column, is_text_format, plan_source};
+use super::source_sql::{self, EVENT_TIME, SourceInputs, is_own_column, is_text_format, plan_source};
+use crate::context::RunContext;
 use crate::error::{JobError, Result};
-use crate::input::{of_files, of_rates, planning};
+use crate::input::{of_files, of_rates, of_table, planning};
 
 /// What one run will do.
 pub struct NormalizePlan {
@@ -44,22 +46,19 @@ pub struct NormalizePlan {
     pub input_digest: String,
     /// Raw bytes to read.
     pub input_bytes: u64,
-    /// How the scan gets on.
-    pub progress: RunProgress,
 }
 
-/// Plans a run that starts at `now` and may use `cores` tasks at once.
+/// Plans a run that stages at `staging` and may use `slots` tasks at once.
 ///
 /// # Errors
 /// Usage errors for everything that the caller can mend; data errors where no rates can be used.
 pub async fn plan(
-    stores: &Stores,
     config: &NormalizeConfig,
-    now: InstantMicros,
-    cores: usize,
-    progress: RunProgress,
-    staging: Option<&cambist_engine::table::Staging>,
+    context: &RunContext,
+    staging: &Staging,
+    slots: usize,
 ) -> Result<NormalizePlan> {
+    let stores = &context.stores;
     let source = files::list(stores, &config.source.url).await.map_err(|error| of_files(&error))?;
     if source.objects.is_empty() {
         return Err(JobError::usage(format!(
@@ -71,36 +70,55 @@ pub async fn plan(
     let options = BookOptions {
         mode: config.mode(),
         max_age_days: config.max_age_days,
-        known_as_of: config.known_as_of.unwrap_or(now),
+        known_as_of: config.known_as_of.unwrap_or(InstantMicros(context.now.as_microsecond())),
     };
-    let mut rates = rates::load(stores, &config.rates_url, &options).await.map_err(|error| of_rates(&error))?;
-    if let Some(staging) = staging {
-        rates.reference = rates::pin(&rates, staging).await.map_err(|error| crate::input::of_table(&error))?;
+    let mut rates =
+        rates::load(stores, &config.rates_url, &options).await.map_err(|error| of_rates(&error))?;
+    let pins = context.execution.is_remote().then_some(staging);
+    if let Some(staging) = pins {
+        rates.reference = rates::pin(&rates, staging).await.map_err(|error| of_table(&error))?;
     }
     let targets = targets(config, &rates)?;
     let books = Arc::new(RateBooks::default());
     books.add(&rates.reference, Arc::clone(&rates.book));
-    let tasks = config.parallelism.unwrap_or(cores).max(1);
-    let context = session(session_config(tasks, books), stores)
-        .map_err(|error| planning(error, "the session cannot be made"))?;
-    rates::bind(&context, &rates.reference, &rates.book)
-        .map_err(|error| planning(error, "the session cannot be made"))?;
-    let planned = plan_source(&context, stores, &config.source, &source, tasks, progress.clone(), staging).await?;
+    let groups = group_plan(config, slots, context.execution.is_remote());
+    let no_session = |error| planning(error, "the session cannot be made");
+    let session = session(session_config(groups.slots, books), stores).map_err(no_session)?;
+    rates::bind(&session, &rates.reference, &rates.book).map_err(no_session)?;
+    let inputs = SourceInputs {
+        session: &session,
+        stores,
+        config: &config.source,
+        files: &source,
+        groups,
+        pins,
+        progress: context.progress.clone(),
+    };
+    let planned = plan_source(inputs).await?;
     check_event_time(config, &planned.plan.schema())?;
     let spec = Arc::new(rate_join_spec(config, &rates, targets.clone(), &planned.columns)?);
     let schema = table_schema(config, &spec, &planned.plan.schema())?;
     let converted =
         RateJoin::try_new(planned.plan, spec).map_err(|error| planning(error, "the conversion"))?;
     Ok(NormalizePlan {
-        session: context,
+        session,
         converted: Arc::new(converted),
         targets,
         schema,
         input_digest: input_digest(config, &source, &tables, &rates),
         rates,
         input_bytes: source.bytes(),
-        progress,
     })
+}
+
+/// In one process all tasks run at once, so there are as many as cores and they write the fewest files; a
+/// cluster loses little with a task that is small.
+fn group_plan(config: &NormalizeConfig, slots: usize, is_remote: bool) -> GroupPlan {
+    match config.parallelism {
+        Some(tasks) => GroupPlan::per_slot(tasks),
+        None if is_remote => GroupPlan { slots, task_bytes: Some(config.task_bytes) },
+        None => GroupPlan::per_slot(slots),
+    }
 }
 
 async fn small_table_files(stores: &Stores, config: &NormalizeConfig) -> Result<Vec<(String, Files)>> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use cambist_engine::location::Location;
+use cambist_engine::merge::MergePass;
 use cambist_engine::partition_writer::{
     PartitionWriter, PartitionWriterSpec, TaskManifest, WriterLimits, WrittenFile, read_manifests,
 };
@@ -12,7 +13,6 @@ use cambist_engine::record::Encoding;
 use cambist_engine::table::{BatchState, CommitDraft, CommitOutcome, Staging, Table, TableError, TableKind};
 use cambist_engine::task::TaskCounts;
 use cambist_engine::task_input::planned_inputs;
-use cambist_udfs::rate::InstantMicros;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::check::{check_balance, check_quality};
@@ -22,7 +22,7 @@ use super::plan::{NormalizePlan, plan};
 use super::report::{RunDetails, RunReport, RunStatus};
 use crate::context::{RunContext, RunPhase};
 use crate::error::{ErrorKind, JobError, Result};
-use crate::input::{of_execution, of_table, running};
+use crate::input::{of_execution, of_merge, of_table, running};
 use crate::staged::{StagingGuard, discard};
 
 /// Runs the job.
@@ -94,9 +94,8 @@ async fn prepare_commit(
     staging: &Staging,
     started: Instant,
 ) -> Result<Drafted> {
-    let now = InstantMicros(context.now.as_microsecond());
     let slots = context.execution.slots().await.map_err(of_execution)?;
-    let plan = plan(&context.stores, config, now, slots, context.progress.clone(), context.execution.is_remote().then_some(staging)).await?;
+    let plan = plan(config, context, staging, slots).await?;
     if let Some(report) = already_done(table, config, context, &plan.input_digest)? {
         return Ok(Drafted::AlreadyDone(Box::new(report)));
     }
@@ -108,6 +107,7 @@ async fn prepare_commit(
     context.observer.reached(RunPhase::Planned { input_bytes: plan.input_bytes, tasks }).await?;
     let manifests = execute(config, context, &plan, staging).await?;
     let (counts, files) = check(config, manifests)?;
+    let files = merge(config, context, &plan, staging, files).await?;
     context.observer.reached(RunPhase::Executed).await?;
     let mut report =
         RunReport::of_counts(&context.run_id, &config.batch, &counts, &plan.targets, &plan.rates);
@@ -169,13 +169,33 @@ fn check(config: &NormalizeConfig, manifests: Vec<TaskManifest>) -> Result<(Task
     Ok((counts, manifests.into_iter().flat_map(|manifest| manifest.files).collect()))
 }
 
-async fn execute(
+/// Merges what the tasks wrote, wherever a partition got too many files.
+async fn merge(
     config: &NormalizeConfig,
     context: &RunContext,
     plan: &NormalizePlan,
     staging: &Staging,
-) -> Result<Vec<TaskManifest>> {
-    let spec = PartitionWriterSpec {
+    files: Vec<WrittenFile>,
+) -> Result<Vec<WrittenFile>> {
+    // Tasks of the second pass have names of their own beside those of the first.
+    let spec =
+        PartitionWriterSpec { resumable: true, is_readable: false, ..writer_spec(config, context, plan) };
+    let pass = MergePass {
+        name: &context.run_id,
+        execution: context.execution.as_ref(),
+        session: &plan.session,
+        progress: &context.progress,
+        spec: &spec,
+        staging,
+    };
+    pass.merge_staged(&plan.converted.schema(), files, config.files_per_partition, config.task_bytes)
+        .await
+        .map_err(of_merge)
+}
+
+fn writer_spec(config: &NormalizeConfig, context: &RunContext, plan: &NormalizePlan) -> PartitionWriterSpec {
+    let tasks = plan.converted.properties().partitioning.partition_count();
+    PartitionWriterSpec {
         run_id: context.run_id.clone(),
         partition_column: config.partition_by.clone(),
         targets: plan.targets.clone(),
@@ -185,8 +205,18 @@ async fn execute(
         },
         limits: WriterLimits::default(),
         resumable: context.execution.is_remote(),
-        is_readable: false,
-    };
+        // Each task may write every partition; which they did is known when it is too late to choose.
+        is_readable: tasks > config.files_per_partition,
+    }
+}
+
+async fn execute(
+    config: &NormalizeConfig,
+    context: &RunContext,
+    plan: &NormalizePlan,
+    staging: &Staging,
+) -> Result<Vec<TaskManifest>> {
+    let spec = writer_spec(config, context, plan);
     let writer = PartitionWriter::new(Arc::clone(&plan.converted), Arc::new(spec), staging.clone());
     let planned = planned_inputs(&plan.converted).map_err(running)?;
     let writer: Arc<dyn ExecutionPlan> = Arc::new(writer);

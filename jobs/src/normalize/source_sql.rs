@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cambist_engine::files::{self, Files};
 use cambist_engine::lineage::{SOURCE_TABLE, carry_records, check_single_stage};
+use cambist_engine::pinned_table::pin_table;
 use cambist_engine::progress::RunProgress;
 use cambist_engine::record::{
     DETAIL_FIELD, FAULT_COLUMN, Format, GroupPlan, RECORD_COLUMN, RecordConfig, RecordSource, infer,
@@ -12,6 +13,7 @@ use cambist_engine::record::{
 };
 use cambist_engine::source_table::SourceTable;
 use cambist_engine::store::Stores;
+use cambist_engine::table::Staging;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Schema};
@@ -25,7 +27,7 @@ use datafusion::prelude::{SQLOptions, SessionContext};
 
 use super::config::{RoleExpressions, SourceConfig};
 use crate::error::{JobError, Result};
-use crate::input::{of_files, of_record, planning, running};
+use crate::input::{of_files, of_record, of_table, planning, running};
 
 /// The columns that the roles come out as; no source has names with such a beginning.
 pub(super) const AMOUNT: &str = "__amount";
@@ -43,19 +45,35 @@ pub(super) struct PlannedSource {
     pub(super) columns: Vec<String>,
 }
 
-/// Plans the job's SQL, or `SELECT *`, over `files`.
-pub(super) async fn plan_source(
-    context: &SessionContext,
-    stores: &Stores,
-    config: &SourceConfig,
-    files: &Files,
-    tasks: usize,
-    progress: RunProgress,
-    staging: Option<&cambist_engine::table::Staging>,
-) -> Result<PlannedSource> {
-    let table = source_table(context, &config.records, files, tasks, progress).await?;
+/// What the source is planned from.
+pub(super) struct SourceInputs<'a> {
+    /// The session of the run.
+    pub(super) session: &'a SessionContext,
+    pub(super) stores: &'a Stores,
+    pub(super) config: &'a SourceConfig,
+    /// The transactions.
+    pub(super) files: &'a Files,
+    /// How they are spread over tasks.
+    pub(super) groups: GroupPlan,
+    /// Where small tables are pinned for tasks in other processes.
+    pub(super) pins: Option<&'a Staging>,
+    /// How the scan gets on.
+    pub(super) progress: RunProgress,
+}
+
+/// Plans the job's SQL, or `SELECT *`, over the source's files.
+pub(super) async fn plan_source(inputs: SourceInputs<'_>) -> Result<PlannedSource> {
+    let SourceInputs { session: context, stores, config, files, groups, pins, progress } = inputs;
+    let table = source_table(context, &config.records, files, &groups, progress).await?;
     for (name, table) in &config.tables {
-        let small = small_table(context, stores, name, &table.url, &table.records, staging).await?;
+        let rows = small_table(context, stores, name, &table.url, &table.records).await?;
+        let small: Arc<dyn TableProvider> = match pins {
+            Some(staging) => Arc::new(pin_table(&rows, staging).await.map_err(|error| of_table(&error))?),
+            None => {
+                let in_memory = MemTable::try_new(rows.schema(), vec![vec![rows]]);
+                Arc::new(in_memory.map_err(|error| planning(error, name))?)
+            }
+        };
         context.register_table(name.as_str(), small).map_err(|error| planning(error, "source.tables"))?;
     }
     let declared = table.declared_schema();
@@ -135,13 +153,13 @@ async fn source_table(
     context: &SessionContext,
     records: &RecordConfig,
     files: &Files,
-    tasks: usize,
+    groups: &GroupPlan,
     progress: RunProgress,
 ) -> Result<SourceTable> {
     let schema = infer(&files.store, &files.objects, records).await.map_err(|error| of_record(&error))?;
     let url = store_url(context, files)?;
     let source = RecordSource::new(Arc::new(records.clone()), schema).with_progress(progress);
-    let groups = plan_groups(&files.objects, records, &GroupPlan::per_slot(tasks));
+    let groups = plan_groups(&files.objects, records, groups);
     SourceTable::try_new(source, url, groups).map_err(|error| planning(error, "source"))
 }
 
@@ -158,8 +176,7 @@ async fn small_table(
     name: &str,
     url: &str,
     records: &RecordConfig,
-    staging: Option<&cambist_engine::table::Staging>,
-) -> Result<Arc<dyn TableProvider>> {
+) -> Result<RecordBatch> {
     let files = files::list(stores, url).await.map_err(|error| of_files(&error))?;
     if files.objects.is_empty() {
         return Err(JobError::usage(format!("source.tables.{name}: nothing found at `{url}`")));
@@ -170,7 +187,8 @@ async fn small_table(
             files.bytes()
         )));
     }
-    let table = source_table(context, records, &files, 1, RunProgress::default()).await?;
+    let table =
+        source_table(context, records, &files, &GroupPlan::per_slot(1), RunProgress::default()).await?;
     let declared = table.declared_schema();
     let all: Vec<usize> = (0..declared.fields().len()).collect();
     let scan = table.scan_columns(&all).map_err(|error| planning(error, name))?;
@@ -183,13 +201,7 @@ async fn small_table(
     };
     let kept: Vec<RecordBatch> =
         batches.iter().map(|batch| batch.project(&all)).collect::<Result<_, _>>().map_err(failed)?;
-    let whole = concat_batches(&declared, &kept).map_err(failed)?;
-    if let Some(staging) = staging {
-        let pinned = cambist_engine::pinned_table::pin_table(&whole, staging).await;
-        return Ok(Arc::new(pinned.map_err(|error| crate::input::of_table(&error))?));
-    }
-    let table = MemTable::try_new(declared, vec![vec![whole]]).map_err(|error| planning(error, name))?;
-    Ok(Arc::new(table))
+    concat_batches(&declared, &kept).map_err(failed)
 }
 
 fn refuse_faults(batch: &RecordBatch, name: &str) -> Result<()> {

@@ -40,13 +40,9 @@ impl Drop for Submission {
         if self.ended {
             return;
         }
-        let (server, job) = (self.cluster.server.clone(), self.job.clone());
+        let (cluster, job) = (Arc::clone(&self.cluster), self.job.clone());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                if let Err(error) = server.cancel_job(job).await {
-                    tracing::warn!(%error, "a plan is not cancelled");
-                }
-            });
+            runtime.spawn(async move { cluster.cancel(&job).await });
         }
     }
 }
@@ -141,9 +137,7 @@ impl Submission {
         count(&self.cluster.counters.stalls);
         tracing::warn!(job = %self.job, "nothing has moved for {} s", stall_timeout.as_secs());
         self.ended = true;
-        if let Err(error) = self.cluster.server.cancel_job(self.job.clone()).await {
-            tracing::warn!(%error, "a stalled plan is not cancelled");
-        }
+        self.cluster.cancel(&self.job).await;
         executors.sort_unstable();
         executors.dedup();
         for executor in &executors {
@@ -153,13 +147,13 @@ impl Submission {
     }
 
     async fn failed(&self, error: &str) -> Setback {
-        let graph = self.cluster.graph(&self.job).await;
+        let graph = self.cluster.ended_graph(&self.job).await;
         setback(error, graph.as_deref().map(|graph| graph as _), self.executors_lost())
     }
 
     /// Tells whether the finished plan has several stages, and refuses a result that may be wrong.
     async fn check_trust(&self) -> Result<bool, Setback> {
-        let Some(graph) = self.cluster.graph(&self.job).await else {
+        let Some(graph) = self.cluster.ended_graph(&self.job).await else {
             return Err(Setback::Lost("the scheduler has no record of the finished plan".to_owned()));
         };
         if graph.stage_count() <= 1 {

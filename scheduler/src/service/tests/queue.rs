@@ -9,7 +9,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use tokio::sync::Semaphore;
 
-use super::bench::{Bench, options, over, submit, until};
+use super::bench::{Bench, PATIENCE, in_time, options, over, submit, until};
 use crate::service::{RunState, ServiceError};
 
 #[tokio::test]
@@ -127,19 +127,46 @@ async fn a_stopping_service_takes_no_runs_and_lets_those_at_work_finish() {
         let service = service.clone();
         async move { service.stop().await }
     });
-    let refused = loop {
-        match service.submit("test", options(""), None).await {
-            Ok(_) => tokio::task::yield_now().await,
-            Err(refused) => break refused,
+    let refused = in_time("submissions are refused", async {
+        loop {
+            match service.submit("test", options(""), None).await {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(refused) => return refused,
+            }
         }
-    };
+    });
+    let refused = refused.await;
     assert!(matches!(refused, ServiceError::Stopping), "{refused}");
     assert!(service.check().await.is_err());
     bench.world.let_go();
-    stopping.await.unwrap();
+    in_time("the service stops", stopping).await.unwrap();
     assert_eq!(service.get("a").await.unwrap().state, RunState::Published);
     assert_eq!(service.get("b").await.unwrap().state, RunState::Submitted);
 
     let service = bench.start().await;
     assert_eq!(over(&service, "b").await.state, RunState::Published);
+}
+
+/// A process that ends without a stop, such as after a failed listener, drops its runs at work while others
+/// wait: that must neither begin those nor wait for itself.
+#[test]
+fn a_runtime_that_ends_with_waiting_runs_ends() {
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bench = Bench::new();
+        bench.settings.runs_at_once = 1;
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let service = bench.start().await;
+            bench.world.hold("a", 1, "running");
+            for id in ["a", "b", "c"] {
+                submit(&service, id).await;
+            }
+            bench.world.reached("a", 1, "running").await;
+        });
+        drop(runtime);
+        let begun = bench.world.begun.lock().unwrap().len();
+        ended.send(begun).unwrap();
+    });
+    assert_eq!(end.recv_timeout(PATIENCE), Ok(1));
 }

@@ -1,13 +1,22 @@
 //! Checked options: only these travel further in.
 
+mod values;
+
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use cambist_engine::rate_join::{EventTimeKind, check_time_format};
-use cambist_engine::record::{ColumnRole, ColumnType, Encoding, Format, RecordConfig};
+use cambist_engine::record::{ColumnRole, Format, RecordConfig};
 use cambist_udfs::rate::{AsOfMode, InstantMicros};
 use cambist_udfs::rounding::RoundingMode;
 use serde::Serialize;
 
+use self::values::{
+    batch_name, byte, choice, encoding, fill_date, format, in_range, out_of_range, parse_date, parse_instant,
+    partition_column, required, scales, target_codes, types, zone,
+};
 use super::options::{NormalizeSpec, SourceSpec, SourceTableSpec};
 use crate::error::{JobError, Result};
 
@@ -19,6 +28,15 @@ const MAX_AGE_DAYS_LIMIT: i64 = 36_500;
 
 /// A larger share of quarantined records than this is not normal dirt.
 const DEFAULT_MAX_QUARANTINE_RATIO: f64 = 0.01;
+
+/// What a task of a cluster reads: some seconds of work, which is all that the loss of a machine costs.
+const DEFAULT_TASK_BYTES: u64 = 128 << 20;
+
+/// Below this a task costs more than it does.
+const TASK_BYTES_MIN: u64 = 1 << 20;
+
+/// A reader opens so many files of a day in one go; with more it pays for each.
+const DEFAULT_FILES_PER_PARTITION: u64 = 16;
 
 /// The expressions that a row's three roles come from.
 #[derive(Clone, Debug, Serialize)]
@@ -110,9 +128,15 @@ pub struct NormalizeConfig {
     /// The batch's date, where it is one.
     #[serde(skip)]
     pub date: Option<jiff::civil::Date>,
-    /// Tasks at once.
+    /// Into how many tasks the source is cut.
     #[serde(skip)]
     pub parallelism: Option<usize>,
+    /// Bytes that a task of a cluster reads.
+    #[serde(skip)]
+    pub task_bytes: u64,
+    /// Files that a run may write into a partition before they are merged.
+    #[serde(skip)]
+    pub files_per_partition: usize,
 }
 
 fn as_text<S: serde::Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
@@ -173,8 +197,28 @@ impl TryFrom<NormalizeSpec> for NormalizeConfig {
             batch,
             date,
             parallelism,
+            task_bytes: task_bytes(spec.run.task_bytes)?,
+            files_per_partition: in_range(
+                "output.files_per_partition",
+                spec.output
+                    .files_per_partition
+                    .unwrap_or(DEFAULT_FILES_PER_PARTITION)
+                    .min(1 << 20)
+                    .cast_signed(),
+                1,
+                10_000,
+            )? as usize,
         })
     }
+}
+
+fn task_bytes(bytes: Option<u64>) -> Result<u64> {
+    let bytes = bytes.unwrap_or(DEFAULT_TASK_BYTES);
+    if bytes < TASK_BYTES_MIN {
+        let expected = format!("{TASK_BYTES_MIN} (1 MiB) or more");
+        return Err(out_of_range("run.task_bytes", &bytes.to_string(), &expected));
+    }
+    Ok(bytes)
 }
 
 fn source(spec: SourceSpec, allow_damaged: bool, date: Option<jiff::civil::Date>) -> Result<SourceConfig> {
@@ -258,234 +302,4 @@ fn paths(mut paths: Vec<String>, format: Format, roles: &RoleExpressions) -> Vec
     paths.sort();
     paths.dedup();
     paths
-}
-
-fn format(name: Option<&str>, url: &str) -> Result<Format> {
-    if let Some(name) = name {
-        return name.parse().map_err(|error| JobError::usage(format!("source.format: {error}")));
-    }
-    let stem = url.trim_end_matches(".gz").trim_end_matches(".zst").trim_end_matches(".zstd");
-    match stem.rsplit('.').next() {
-        Some("csv") => Ok(Format::Csv),
-        Some("ndjson" | "jsonl") => Ok(Format::Ndjson),
-        Some("parquet") => Ok(Format::Parquet),
-        _ => Err(JobError::usage(format!(
-            "the format of `{url}` is not told by its name; give source.format (--format): csv, ndjson, json or parquet"
-        ))),
-    }
-}
-
-fn encoding(records: &mut RecordConfig, name: Option<&str>) -> Result<()> {
-    if let Some(name) = name {
-        records.encoding =
-            name.parse::<Encoding>().map_err(|error| JobError::usage(format!("source.encoding: {error}")))?;
-    }
-    Ok(())
-}
-
-fn types(types: &BTreeMap<String, String>) -> Result<BTreeMap<String, ColumnType>> {
-    types
-        .iter()
-        .map(|(column, name)| {
-            let column_type =
-                name.parse().map_err(|error| JobError::usage(format!("source.types.{column}: {error}")))?;
-            Ok((column.clone(), column_type))
-        })
-        .collect()
-}
-
-fn byte(key: &str, text: Option<&str>, default: u8) -> Result<u8> {
-    match text {
-        None => Ok(default),
-        Some("\\t") => Ok(b'\t'),
-        Some(text) => match text.as_bytes() {
-            [one] => Ok(*one),
-            _ => Err(JobError::usage(format!("{key} is `{text}`, expected one ASCII character or `\\t`"))),
-        },
-    }
-}
-
-fn batch_name(batch: Option<String>, date: Option<jiff::civil::Date>) -> Result<String> {
-    let name = match (batch, date) {
-        (Some(_), Some(_)) => {
-            return Err(JobError::usage(
-                "both a batch and a date are given; the date is the batch's name: give one",
-            ));
-        }
-        (Some(name), None) => name,
-        (None, Some(date)) => date.to_string(),
-        (None, None) => "default".to_owned(),
-    };
-    let is_plain = |letter: char| letter.is_alphanumeric() || "-_.:=/".contains(letter);
-    if name.is_empty() || name.len() > 200 || !name.chars().all(is_plain) {
-        return Err(JobError::usage(format!(
-            "batch `{name}` is not a name, expected 1 to 200 letters, digits or `-_.:=/`"
-        )));
-    }
-    Ok(name)
-}
-
-/// Fills `{date}` and its parts, so that one spec serves every night.
-fn fill_date(url: String, date: Option<jiff::civil::Date>) -> Result<String> {
-    if !["{date}", "{yyyy}", "{mm}", "{dd}"].iter().any(|part| url.contains(part)) {
-        return Ok(url);
-    }
-    let Some(date) = date else {
-        return Err(JobError::usage(format!(
-            "source.url `{url}` asks for a date; give run.date (--date YYYY-MM-DD)"
-        )));
-    };
-    let filled = url
-        .replace("{date}", &date.to_string())
-        .replace("{yyyy}", &format!("{:04}", date.year()))
-        .replace("{mm}", &format!("{:02}", date.month()))
-        .replace("{dd}", &format!("{:02}", date.day()));
-    Ok(filled)
-}
-
-fn partition_column(name: Option<String>) -> Result<String> {
-    let name = name.unwrap_or_else(|| "dt".to_owned());
-    let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
-    if name.is_empty()
-        || !name.chars().all(is_plain)
-        || name.starts_with(|first: char| !first.is_ascii_lowercase())
-    {
-        return Err(JobError::usage(format!(
-            "output.partition_by is `{name}`, expected a lower-case name such as `dt`; its value is the event date"
-        )));
-    }
-    Ok(name)
-}
-
-fn target_codes(codes: Vec<String>) -> Result<Vec<String>> {
-    let codes: Vec<String> = codes.iter().map(|code| code.trim().to_ascii_uppercase()).collect();
-    if codes.is_empty() {
-        return Err(JobError::usage("no target currency: give target.currencies (--to INR,SGD)"));
-    }
-    if let Some(twice) = codes.iter().enumerate().find(|(index, code)| codes[..*index].contains(code)) {
-        return Err(JobError::usage(format!("target currency `{}` is given twice", twice.1)));
-    }
-    Ok(codes)
-}
-
-fn scales(scales: &BTreeMap<String, i64>) -> Result<BTreeMap<String, u8>> {
-    scales
-        .iter()
-        .map(|(code, scale)| {
-            let scale: u32 = in_range(&format!("target.scales.{code}"), *scale, 0, 18)?;
-            Ok((code.trim().to_ascii_uppercase(), scale as u8))
-        })
-        .collect()
-}
-
-fn choice<T: std::str::FromStr>(key: &str, text: &str, expected: &str) -> Result<T> {
-    text.parse().map_err(|_| JobError::usage(format!("{key} is `{text}`, expected {expected}")))
-}
-
-fn in_range(key: &str, value: i64, least: i64, most: i64) -> Result<u32> {
-    match u32::try_from(value) {
-        Ok(number) if (least..=most).contains(&value) => Ok(number),
-        _ => Err(out_of_range(key, &value.to_string(), &format!("{least} to {most}"))),
-    }
-}
-
-fn out_of_range(key: &str, value: &str, expected: &str) -> JobError {
-    JobError::usage(format!("{key} is {value}, expected {expected}"))
-}
-
-fn required(key: &str, flag: &str, value: Option<String>) -> Result<String> {
-    value
-        .filter(|text| !text.trim().is_empty())
-        .ok_or_else(|| JobError::usage(format!("{key} is missing: give it in the spec or with {flag}")))
-}
-
-fn zone(key: &str, name: String) -> Result<String> {
-    match jiff::tz::TimeZone::get(&name) {
-        Ok(_) => Ok(name),
-        Err(_) => Err(JobError::usage(format!(
-            "{key} is `{name}`, expected an IANA time zone such as `Europe/London` or `UTC`"
-        ))),
-    }
-}
-
-fn parse_date(text: &str) -> Result<jiff::civil::Date> {
-    text.parse()
-        .map_err(|_| JobError::usage(format!("run.date is `{text}`, expected a date such as `2024-05-01`")))
-}
-
-fn parse_instant(text: &str) -> Result<InstantMicros> {
-    let instant: jiff::Timestamp = text.parse().map_err(|_| {
-        JobError::usage(format!(
-            "rates.known_as_of is `{text}`, expected an instant such as `2024-05-01T06:00:00Z`"
-        ))
-    })?;
-    Ok(InstantMicros(instant.as_microsecond()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WHOLE: &str = "[source]\nurl = \"in.csv\"\n[rates]\nurl = \"rates\"\n[target]\ncurrencies = [\"sgd\"]\n[output]\nurl = \"out\"\n";
-
-    fn check(more: &str) -> Result<NormalizeConfig> {
-        NormalizeConfig::try_from(NormalizeSpec::from_toml(&format!("{WHOLE}{more}"))?)
-    }
-
-    fn refused(more: &str) -> String {
-        let error = check(more).unwrap_err();
-        assert_eq!(error.kind, crate::error::ErrorKind::Usage);
-        error.to_string()
-    }
-
-    #[test]
-    fn defaults_are_those_of_the_reference_page() {
-        let config = check("").unwrap();
-        assert_eq!(config.currencies, ["SGD"]);
-        assert_eq!((config.max_age_days, config.rate_zone.as_str()), (Some(7), "UTC"));
-        assert_eq!((config.partition_by.as_str(), config.batch.as_str()), ("dt", "default"));
-        assert_eq!(config.rounding, RoundingMode::HalfEven);
-    }
-
-    #[test]
-    fn the_instant_mode_has_no_age_limit_of_its_own() {
-        let config = check("").unwrap();
-        assert_eq!(config.mode(), AsOfMode::Date);
-        let spec =
-            NormalizeSpec::from_toml(&WHOLE.replace("[rates]", "[rates]\nmode = \"instant\"")).unwrap();
-        assert_eq!(NormalizeConfig::try_from(spec).unwrap().max_age_days, None);
-    }
-
-    #[test]
-    fn options_out_of_range_say_what_is_allowed() {
-        assert_eq!(
-            refused("[quality]\nmax_quarantine_ratio = 1.5\n"),
-            "quality.max_quarantine_ratio is 1.5, expected 0 to 1"
-        );
-        assert_eq!(refused("[run]\nparallelism = 0\n"), "run.parallelism is 0, expected 1 to 1024");
-        assert_eq!(
-            refused("[run]\ndate = \"2024-02-30\"\n"),
-            "run.date is `2024-02-30`, expected a date such as `2024-05-01`"
-        );
-        assert!(refused("[run]\nbatch = \"a\"\ndate = \"2024-02-01\"\n").contains("give one"));
-    }
-
-    #[test]
-    fn a_date_fills_the_source_and_names_the_batch() {
-        let spec = WHOLE.replace("in.csv", "raw/{yyyy}/{mm}/{dd}/x-{date}.csv");
-        let with_date = format!("{spec}[run]\ndate = \"2024-05-01\"\n");
-        let config = NormalizeConfig::try_from(NormalizeSpec::from_toml(&with_date).unwrap()).unwrap();
-        assert_eq!(config.source.url, "raw/2024/05/01/x-2024-05-01.csv");
-        assert_eq!(config.batch, "2024-05-01");
-        let without = NormalizeConfig::try_from(NormalizeSpec::from_toml(&spec).unwrap()).unwrap_err();
-        assert!(without.to_string().contains("--date"), "{without}");
-    }
-
-    #[test]
-    fn a_dotted_role_of_a_json_source_is_a_path() {
-        let spec =
-            WHOLE.replace("in.csv\"", "in.ndjson\"\namount = \"amount.value\"\ncurrency = \"upper(ccy)\"");
-        let config = NormalizeConfig::try_from(NormalizeSpec::from_toml(&spec).unwrap()).unwrap();
-        assert_eq!(config.source.records.paths, ["amount.value"]);
-    }
 }

@@ -2,6 +2,7 @@
 
 Each test prints what it injected and what it found."""
 
+import pathlib
 import signal
 
 import pytest
@@ -106,26 +107,32 @@ def test_an_executor_hangs_and_comes_back_when_all_is_over(job, output, tmp_path
             f"{what_happened(cluster, run_view(cluster))}, {left} late staged files that no reader sees")
 
 
-def test_an_executor_that_was_given_up_loses_the_race_for_its_manifest(job, output, tmp_path):
-    """It comes back while the run is still held before its commit: another has done its task meanwhile."""
-    driver, late = Fault(tmp_path, "commit.before_record:pause"), Fault(tmp_path / "late", "task.before_manifest:pause")
-    (tmp_path / "late").mkdir()
+def test_an_executor_that_was_given_up_comes_back_before_the_commit(job, output, tmp_path):
+    """Others have done its task meanwhile: it gives way, or is told to start again, and the manifests stay theirs."""
+    late_folder = tmp_path / "late"
+    late_folder.mkdir()
+    driver, late = Fault(tmp_path, "commit.before_record:pause"), Fault(late_folder, "task.before_manifest:pause")
     with clusters.up(tmp_path / "cluster", executors=1, env=driver.environment) as cluster:
         cluster.start_executor("late", env=late.environment)
         started = job.start(cluster, output)
         hanging = late.wait_paused()
         scheduler = driver.wait_paused()
-        staged = set(faults.staged_files(output))
+        staged = {path: pathlib.Path(path).read_bytes() for path in faults.staged_files(output)}
+        manifests = [path for path in staged if "/manifests/" in path]
+        assert len(manifests) == job.files
         wake(hanging)
-        # The loser removes its own files, and nothing of the winner's.
-        wait_until(lambda: set(faults.staged_files(output)) < staged, "the late task does not give way")
-        kept = set(faults.staged_files(output))
+        log = cluster.folder / "late.log"
+        wait_until(lambda: set(faults.staged_files(output)) < set(staged) or "starting again" in log.read_text(),
+                   "the late task neither gives way nor ends")
+        gave_way = len(staged) - len(faults.staged_files(output))
+        assert all(pathlib.Path(path).read_bytes() == staged[path] for path in manifests)
         wake(scheduler)
         job.check(output, cambist.finish(*started))
         view = run_view(cluster)
         job.check_next(cluster, tmp_path)
         say(f"{late.firings()[0]} until others had done its task, then SIGCONT",
-            f"{what_happened(cluster, view)}, {len(staged - kept)} staged files given up by the late task")
+            f"{what_happened(cluster, view)}, {gave_way} staged files given up by the late task"
+            + ("" if gave_way else ", which was told to start again"))
 
 
 def test_one_of_three_executors_is_told_to_leave(job, output, tmp_path):

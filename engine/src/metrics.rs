@@ -49,6 +49,14 @@ pub struct TaskMetrics {
     pub buffers_cut_short: Counter,
 }
 
+impl TaskMetrics {
+    /// Returns how many tasks run.
+    pub fn running(&self) -> u64 {
+        let ended = self.tasks_finished.get() + self.tasks_failed.get();
+        self.tasks_started.get().saturating_sub(ended)
+    }
+}
+
 static METRICS: TaskMetrics = TaskMetrics {
     tasks_started: Counter::new(),
     tasks_finished: Counter::new(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ballista_executor::health::ExecutorHealth;
+use cambist_engine::metrics::task_metrics;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::ExecutorError;
@@ -27,15 +28,16 @@ impl StopSignal {
         self.heard
     }
 
-    /// Ends when a signal came and the tasks have had their time; at once where no scheduler is joined, as
-    /// there are no tasks then, and nobody else listens.
+    /// Ends when a signal came and the tasks have had their time; at once where no scheduler is joined and no
+    /// task runs, as nobody else listens then. Tasks may outlive their scheduler's silence: what they finish is
+    /// found by the next attempt.
     pub(crate) async fn overdue(&mut self, health: &ExecutorHealth, drain_timeout: Duration) {
         tokio::select! {
             _ = self.terminations.recv() => {}
             _ = self.interrupts.recv() => {}
         }
         self.heard = true;
-        if health.is_ready() {
+        if health.is_ready() || task_metrics().running() > 0 {
             tracing::info!(drain_timeout_seconds = drain_timeout.as_secs(), "draining");
             tokio::time::sleep(drain_timeout).await;
         }

@@ -4,16 +4,13 @@ Development builds kill themselves at the n-th pass of a point that CAMBIST_KILL
 are listed by `cambist fault-points`."""
 
 import os
-import pathlib
 import shutil
-import urllib.parse
 
-import duckdb
-import pyarrow.parquet as pq
 import pytest
 
 import cambist
 import samples
+from table_checks import check_manifests, check_readers
 
 TYPES = ("--types", "transaction_id=int64", "--max-quarantine-ratio", "1")
 # Passed once per file, so that dying at a later pass leaves some files done and some not.
@@ -90,29 +87,6 @@ def scene(tmp_path_factory):
 def deaths():
     """The points at which a process really died, one entry per death."""
     return []
-
-
-def check_readers(output, count):
-    """What is visible is exactly the table, to every way of finding files; nothing staged among it."""
-    if not pathlib.Path(output).exists():
-        assert count == 0
-        return
-    for pattern in ("*/*.parquet", "**/*.parquet"):
-        files = duckdb.sql(f"select * from glob('{output}/{pattern}')").fetchall()
-        found = duckdb.sql(f"select count(*) from read_parquet('{output}/{pattern}')").fetchall()[0][0] if files else 0
-        assert found == count, pattern
-    assert sum(pq.read_metadata(output / name).num_rows for name in cambist.data_files(output)) == count
-
-
-def check_manifests(output):
-    """What Athena reads names exactly the files of each partition."""
-    named = set()
-    for manifest in pathlib.Path(output).glob("_symlink_format_manifest/**/manifest"):
-        for line in manifest.read_text().split():
-            path = pathlib.Path(urllib.parse.unquote(urllib.parse.urlsplit(line).path))
-            assert path.parent.name == manifest.parent.name
-            named.add(str(path.relative_to(output)))
-    assert named == cambist.data_files(output)
 
 
 def settle(scene, old):

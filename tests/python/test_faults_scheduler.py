@@ -68,7 +68,8 @@ def test_the_scheduler_dies_while_a_run_works(job, output, tmp_path, point):
         kill(scheduler)
         wake(held)
         cluster.restart_scheduler(env=fault.environment)
-        job.check(output, cambist.finish(*started))
+        done = cambist.finish(*started)
+        job.check(output, done, leftovers=[done.summary["run_id"]])
         view = run_view(cluster)
         assert view["attempt"] == 2 and cluster.metric(RECOVERED) == 1
         job.check_next(cluster, tmp_path)
@@ -88,7 +89,8 @@ def test_the_scheduler_dies_at_a_step_of_the_commit(job, output, tmp_path, point
         wait_until(lambda: not clusters.is_alive(scheduler), "the scheduler does not die")
         cluster.restart_scheduler(env=fault.environment)
         done = cambist.finish(*started)
-        job.check(output, done)
+        # Only who dies before the commit record leaves staged files.
+        job.check(output, done, leftovers=[done.summary["run_id"]] if "before_record" in point else ())
         [view] = published(cluster, run_view(cluster)["id"])
         assert view["attempt"] == 2 and cluster.metric(RECOVERED) == 1
         again = job.run(cluster, output)
@@ -107,8 +109,9 @@ def test_two_schedulers_share_one_state_and_table(job, output, tmp_path):
         run_id = next(iter((cluster.folder / "state" / "runs").iterdir())).name
         with clusters.beside(cluster, tmp_path / "beside") as second:
             second.start_executor("second")
-            [view] = published(second, run_id)
-            job.check_table(output)
+            published(second, run_id)
+            rows = job.contents(output)
+            assert rows == (job.quiet_rows, job.quiet_broken)
             # The first wakes in the middle of a commit that the second has made.
             wake(scheduler)
             done = cambist.finish(*started)

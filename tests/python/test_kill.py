@@ -3,14 +3,13 @@
 Development builds kill themselves at the n-th pass of a point that CAMBIST_KILL_AT names; the points
 are listed by `cambist fault-points`."""
 
-import os
 import shutil
 
 import pytest
 
 import cambist
 import samples
-from table_checks import check_manifests, check_readers
+from table_checks import age_staged_files, check_manifests, check_readers
 
 TYPES = ("--types", "transaction_id=int64", "--max-quarantine-ratio", "1")
 # Passed once per file, so that dying at a later pass leaves some files done and some not.
@@ -117,16 +116,6 @@ def converge(scene, is_new):
     check_manifests(scene.output)
 
 
-def backdate_staging(scene):
-    """Makes what dead runs staged a minute old: collection compares whole seconds. Returns the files."""
-    folders = scene.output, cambist.quarantine_of(scene.output)
-    staged = [path for folder in folders for path in folder.glob("_staging/**/*") if path.is_file()]
-    for path in staged:
-        a_minute_ago = path.stat().st_mtime - 60
-        os.utime(path, (a_minute_ago, a_minute_ago))
-    return staged
-
-
 def test_the_points_are_listed():
     assert len(POINTS) >= 8 and len(set(POINTS)) == len(POINTS), "not a development build?"
 
@@ -138,7 +127,7 @@ def test_a_killed_rewrite_leaves_the_old_table_or_the_new_one(scene, deaths, poi
     if point.startswith("gc."):
         # Something must lie about: a dead run's files beside the superseded ones.
         assert scene.normalize(scene.source, MINE, {"CAMBIST_KILL_AT": "commit.before_record"}).killed
-        backdate_staging(scene)
+        age_staged_files(scene.output)
         done = cambist.run("table", "gc", "--output", scene.output, "--older-than", "0s", env=env)
         assert not settle(scene, scene.old)
     else:
@@ -220,7 +209,7 @@ def test_a_checkpoint_that_was_never_finished_is_no_loss(tmp_path):
 def test_garbage_of_a_dead_run_is_collected_and_nothing_else(scene):
     scene.restore()
     assert scene.normalize(scene.source, MINE, {"CAMBIST_KILL_AT": "commit.before_record"}).killed
-    assert backdate_staging(scene)
+    assert age_staged_files(scene.output)
     cambist.succeed("table", "gc", "--output", scene.output, "--older-than", "0s")
     assert not [path for path in scene.output.glob("_staging/**/*") if path.is_file()]
     assert not [path for path in scene.output.glob("_history/**/*") if path.is_file()]

@@ -64,6 +64,7 @@ impl Collector for Status {
             ("tasks_started_total", "Tasks that have begun", tasks.tasks_started.get()),
             ("tasks_finished_total", "Tasks that have reported", tasks.tasks_finished.get()),
             ("tasks_failed_total", "Tasks that have failed", tasks.tasks_failed.get()),
+            ("tasks_cancelled_total", "Tasks that were cancelled at work", tasks.tasks_cancelled.get()),
             ("tasks_running", "Tasks that run", tasks.running()),
             ("manifests_reused_total", "Tasks whose work was done before", tasks.manifests_reused.get()),
             ("records_read_total", "Records read", tasks.records_read.get()),

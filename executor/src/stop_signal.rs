@@ -8,6 +8,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::ExecutorError;
 
+/// A signal to a whole cluster reaches its processes within this time, and some hear of it from others first.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
 pub(crate) struct StopSignal {
     terminations: Signal,
     interrupts: Signal,
@@ -24,8 +27,15 @@ impl StopSignal {
         })
     }
 
-    pub(crate) fn was_heard(&self) -> bool {
-        self.heard
+    /// Tells whether a signal came, also one that comes now: whoever starts anew would forget it.
+    pub(crate) async fn was_heard(&mut self) -> bool {
+        let comes = async {
+            tokio::select! {
+                _ = self.terminations.recv() => {}
+                _ = self.interrupts.recv() => {}
+            }
+        };
+        self.heard || tokio::time::timeout(LAST_WORD, comes).await.is_ok()
     }
 
     /// Ends when a signal came and the tasks have had their time; at once where no scheduler is joined and no

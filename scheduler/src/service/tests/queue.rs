@@ -4,12 +4,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cambist_engine::execution::{Execution, ExecutionError};
 use cambist_engine::progress::RunProgress;
+use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::prelude::SessionContext;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::bench::{Bench, PATIENCE, in_time, options, over, submit, until};
+use crate::service::observe::ObservedExecution;
+use crate::service::run::{Place, Run};
 use crate::service::{RunState, ServiceError};
 
 #[tokio::test]
@@ -111,6 +115,60 @@ async fn a_run_without_executors_fails_in_the_end() {
     let view = over(&service, "a").await;
     assert_eq!(view.state, RunState::Failed);
     assert!(view.error.unwrap().message.contains("no executor has joined"));
+}
+
+/// A cluster that has lost its executors under a plan.
+#[derive(Debug, Default)]
+struct Bereft {
+    joined: Notify,
+    done: Notify,
+}
+
+#[async_trait]
+impl Execution for Bereft {
+    async fn slots(&self) -> Result<usize, ExecutionError> {
+        self.joined.notified().await;
+        Ok(1)
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    async fn collect(
+        &self,
+        _name: &str,
+        _plan: Arc<dyn ExecutionPlan>,
+        _session: &SessionContext,
+        _progress: &RunProgress,
+    ) -> Result<Vec<RecordBatch>, ExecutionError> {
+        self.done.notified().await;
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_has_lost_all_executors_says_so_until_one_joins() {
+    let at = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+    let run = Run::new("a".into(), "test".into(), options(""), at, Place::Driven, 1);
+    let (run, cluster) = (Arc::new(run), Arc::new(Bereft::default()));
+    let execution = ObservedExecution::new(Arc::clone(&cluster) as _, Arc::clone(&run));
+    let work = tokio::spawn(async move {
+        let plan = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
+        execution.collect("a", plan, &SessionContext::new(), &RunProgress::default()).await
+    });
+    let waiting = || run.live().waiting.clone();
+    let becomes = async |text: Option<&str>| {
+        let mut versions = run.versions();
+        in_time("the view tells", versions.wait_for(|_| waiting().as_deref() == text)).await.unwrap();
+    };
+    becomes(Some("no executors")).await;
+    cluster.joined.notify_one();
+    becomes(None).await;
+    becomes(Some("no executors")).await;
+    cluster.done.notify_one();
+    in_time("the plan ends", work).await.unwrap().unwrap();
+    assert_eq!(waiting(), None);
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ pub async fn run(config: ExecutorConfig) -> Result<ExecutorExit, ExecutorError> 
             ExecutorExit::Restart
         }
     };
-    Ok(if stop.was_heard() { ExecutorExit::Stopped } else { exit })
+    Ok(if stop.was_heard().await { ExecutorExit::Stopped } else { exit })
 }
 
 /// Joins the scheduler again and again until it is joined, then works until told to leave.

@@ -11,13 +11,16 @@ use axum::routing::get;
 use ballista_executor::health::ExecutorHealth;
 use cambist_engine::distributed::ClusterParts;
 use cambist_engine::metrics::task_metrics;
+use cambist_engine::store::store_metrics;
 use datafusion::execution::disk_manager::DiskManager;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+
+/// The format that every version of Prometheus reads, and promtool checks.
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What is shown.
 #[derive(Clone)]
@@ -55,48 +58,69 @@ impl Spills {
 impl Collector for Status {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let tasks = task_metrics();
-        let ended = tasks.tasks_finished.get() + tasks.tasks_failed.get();
-        let counters = [
-            ("tasks_started", "Tasks that have begun", tasks.tasks_started.get()),
-            ("tasks_finished", "Tasks that have reported", tasks.tasks_finished.get()),
-            ("tasks_failed", "Tasks that have failed", tasks.tasks_failed.get()),
-            ("manifests_reused", "Tasks whose work was done before", tasks.manifests_reused.get()),
-            ("records_read", "Records read", tasks.records_read.get()),
-            ("input_bytes_read", "Raw bytes read, as stored", tasks.bytes_read.get()),
-            ("rows_written", "Rows written to staged files", tasks.rows_written.get()),
-            ("records_quarantined", "Records set aside", tasks.records_quarantined.get()),
-            ("files_staged", "Files staged", tasks.files_staged.get()),
-            ("staged_bytes", "Bytes of the staged files", tasks.bytes_staged.get()),
+        let store = store_metrics();
+        let books = self.parts.books().counts();
+        let samples = [
+            ("tasks_started_total", "Tasks that have begun", tasks.tasks_started.get()),
+            ("tasks_finished_total", "Tasks that have reported", tasks.tasks_finished.get()),
+            ("tasks_failed_total", "Tasks that have failed", tasks.tasks_failed.get()),
+            ("tasks_cancelled_total", "Tasks that were cancelled at work", tasks.tasks_cancelled.get()),
+            ("tasks_running", "Tasks that run", tasks.running()),
+            ("manifests_reused_total", "Tasks whose work was done before", tasks.manifests_reused.get()),
+            ("records_read_total", "Records read", tasks.records_read.get()),
+            ("records_quarantined_total", "Records set aside", tasks.records_quarantined.get()),
+            ("rows_written_total", "Rows written to staged files", tasks.rows_written.get()),
+            ("read_bytes_total", "Raw bytes read, as stored", tasks.bytes_read.get()),
+            ("staged_bytes_total", "Bytes of the staged files", tasks.bytes_staged.get()),
+            ("staged_files_total", "Files staged", tasks.files_staged.get()),
             (
-                "buffers_cut_short",
+                "buffers_cut_short_total",
                 "Times that rows were written early for want of memory",
                 tasks.buffers_cut_short.get(),
             ),
-        ];
-        for (name, help, value) in counters {
-            write(&mut encoder, name, help, &ConstCounter::new(value))?;
-        }
-        let gauges = [
-            ("tasks_running", "Tasks that run", tasks.tasks_started.get().saturating_sub(ended)),
-            ("vcores", "Tasks that may run at once", self.vcores as u64),
-            ("memory_pool_limit_bytes", "What the rows of all tasks may take", self.memory_bytes),
             ("spilled_bytes", "What running tasks have on the local disk", self.spills.bytes()),
+            ("memory_pool_limit_bytes", "What the rows of all tasks may take", self.memory_bytes),
+            ("vcores", "Tasks that may run at once", self.vcores as u64),
+            ("store_requests_total", "Requests to stores, retries among them", store.requests.get()),
+            ("store_retries_total", "Requests to stores that were sent again", store.retries.get()),
+            (
+                "store_resumed_reads_total",
+                "Reads from stores that broke off and went on from there",
+                store.resumed_reads.get(),
+            ),
+            ("store_gave_up_total", "Requests that failed after all their retries", store.gave_up.get()),
+            ("store_refused_total", "Requests that a store refused for good", store.refused.get()),
+            ("rate_book_loads_total", "Rate books loaded from a store", books.loads),
+            ("rate_book_hits_total", "Uses of a rate book that was loaded before", books.hits),
+            ("rate_book_failures_total", "Rate books that could not be loaded", books.failures),
+            ("rate_books_kept", "Rate books in memory", books.kept as u64),
         ];
-        for (name, help, value) in gauges {
-            let value = i64::try_from(value).unwrap_or(i64::MAX);
-            write(&mut encoder, name, help, &ConstGauge::new(value))?;
+        for (name, help, value) in samples {
+            let sample = Sample { value, is_total: name.ends_with("_total") };
+            sample.encode(encoder.encode_descriptor(name, help, None, sample.metric_type())?)?;
         }
         Ok(())
     }
 }
 
-fn write(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    metric: &impl EncodeMetric,
-) -> fmt::Result {
-    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+/// One number as it is now.
+///
+/// The library's own counter writes `_total` behind its samples only, as OpenMetrics has it; in the older format
+/// they would be of no known metric.
+#[derive(Debug)]
+struct Sample {
+    value: u64,
+    is_total: bool,
+}
+
+impl EncodeMetric for Sample {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        encoder.encode_gauge(&self.value)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        if self.is_total { MetricType::Counter } else { MetricType::Gauge }
+    }
 }
 
 /// Serves the pages for as long as the future is polled.
@@ -124,10 +148,85 @@ async fn ready(State((status, _)): Pages) -> impl IntoResponse {
 async fn metrics(State((_, registry)): Pages) -> impl IntoResponse {
     let mut page = String::new();
     match text::encode(&mut page, &registry) {
-        Ok(()) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], page).into_response()
-        }
+        Ok(()) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    use cambist_engine::store::Stores;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn ask(address: std::net::SocketAddr, page: &str) -> String {
+        let asking = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(format!("GET {page} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        tokio::time::timeout(Duration::from_secs(30), asking).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_pages_tell_what_the_process_has_done() {
+        let status = Status {
+            health: ExecutorHealth::new(),
+            parts: ClusterParts::new(Stores::new()),
+            spills: Spills::default(),
+            vcores: 3,
+            memory_bytes: 1 << 30,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(serve(listener, status.clone()));
+        assert!(ask(address, "/healthz").await.starts_with("HTTP/1.0 200"));
+        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.0 503"));
+        status.health.mark_heartbeat_ok();
+        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.0 200"));
+
+        let answer = ask(address, "/metrics").await;
+        let (head, page) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(CONTENT_TYPE), "{head}");
+        for line in [
+            "# TYPE cambist_executor_tasks_started_total counter",
+            "# TYPE cambist_executor_rows_written_total counter",
+            "# TYPE cambist_executor_read_bytes_total counter",
+            "# TYPE cambist_executor_store_retries_total counter",
+            "# TYPE cambist_executor_rate_book_loads_total counter",
+            "# TYPE cambist_executor_spilled_bytes gauge",
+            "cambist_executor_vcores 3",
+            "cambist_executor_memory_pool_limit_bytes 1073741824",
+        ] {
+            assert!(page.lines().any(|found| found == line), "no `{line}` in:\n{page}");
+        }
+        promtool(page);
+        serving.abort();
+    }
+
+    /// Lets Prometheus' own tool look, where it is installed.
+    fn promtool(page: &str) {
+        let tool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn();
+        let Ok(mut tool) = tool else {
+            println!("skipped: promtool is not installed");
+            return;
+        };
+        tool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+        let output = tool.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "promtool: {said}");
     }
 }

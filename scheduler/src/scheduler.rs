@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cambist_engine::distributed::PLAN_VERSION;
 use cambist_engine::executor_id::VERSION;
 use cambist_engine::store::Stores;
 use cambist_jobs::error::{ErrorKind, JobError};
@@ -16,8 +17,6 @@ use crate::ballista::{self, Cluster, ClusterError, ClusterSettings};
 use crate::http::{self, ClusterInfo, ClusterView, ExecutorStatus, ExecutorView, Measure};
 use crate::service::{Clock, JobService, ServiceError, ServiceSettings};
 
-/// The version of the plans that executors are sent.
-const PLAN_VERSION: u32 = 1;
 /// How long requests at work may take once everything else has stopped.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -132,18 +131,18 @@ impl Scheduler {
             let _ = closed.await;
         });
         let mut serving = tokio::spawn(serving);
-        tokio::select! {
-            () = shutdown => {}
-            ended = &mut serving => return Err(SchedulerError::Serve(of_task(ended))),
-        }
+        let failed = tokio::select! {
+            () = shutdown => None,
+            ended = &mut serving => Some(SchedulerError::Serve(of_task(ended))),
+        };
         tracing::info!("stopping: no new runs");
         self.service.stop().await;
         drop(close);
-        if tokio::time::timeout(CLOSE_PATIENCE, &mut serving).await.is_err() {
+        if failed.is_none() && tokio::time::timeout(CLOSE_PATIENCE, &mut serving).await.is_err() {
             serving.abort();
         }
         self.cluster.shutdown().await;
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 

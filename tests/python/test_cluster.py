@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -15,6 +14,7 @@ import cambist
 import clusters
 import retail
 import samples
+from clusters import wait_until
 
 # What may differ between two runs of the same inputs.
 OF_THE_RUN = ("run_id", "seconds")
@@ -263,14 +263,3 @@ def answering(body):
     finally:
         server.shutdown()
         server.server_close()
-
-
-def wait_until(condition, seconds=60):
-    """Looks again and again until there is something to see."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"nothing within {seconds} s")

@@ -3,17 +3,13 @@
 Development builds kill themselves at the n-th pass of a point that CAMBIST_KILL_AT names; the points
 are listed by `cambist fault-points`."""
 
-import os
-import pathlib
 import shutil
-import urllib.parse
 
-import duckdb
-import pyarrow.parquet as pq
 import pytest
 
 import cambist
 import samples
+from table_checks import age_staged_files, check_manifests, check_readers
 
 TYPES = ("--types", "transaction_id=int64", "--max-quarantine-ratio", "1")
 # Passed once per file, so that dying at a later pass leaves some files done and some not.
@@ -92,29 +88,6 @@ def deaths():
     return []
 
 
-def check_readers(output, count):
-    """What is visible is exactly the table, to every way of finding files; nothing staged among it."""
-    if not pathlib.Path(output).exists():
-        assert count == 0
-        return
-    for pattern in ("*/*.parquet", "**/*.parquet"):
-        files = duckdb.sql(f"select * from glob('{output}/{pattern}')").fetchall()
-        found = duckdb.sql(f"select count(*) from read_parquet('{output}/{pattern}')").fetchall()[0][0] if files else 0
-        assert found == count, pattern
-    assert sum(pq.read_metadata(output / name).num_rows for name in cambist.data_files(output)) == count
-
-
-def check_manifests(output):
-    """What Athena reads names exactly the files of each partition."""
-    named = set()
-    for manifest in pathlib.Path(output).glob("_symlink_format_manifest/**/manifest"):
-        for line in manifest.read_text().split():
-            path = pathlib.Path(urllib.parse.unquote(urllib.parse.urlsplit(line).path))
-            assert path.parent.name == manifest.parent.name
-            named.add(str(path.relative_to(output)))
-    assert named == cambist.data_files(output)
-
-
 def settle(scene, old):
     """Opens the table after a death: it must be `old` or new, and sound. Returns whether it is new."""
     opened = cambist.run("table", "log", "--output", scene.output)
@@ -143,16 +116,6 @@ def converge(scene, is_new):
     check_manifests(scene.output)
 
 
-def backdate_staging(scene):
-    """Makes what dead runs staged a minute old: collection compares whole seconds. Returns the files."""
-    folders = scene.output, cambist.quarantine_of(scene.output)
-    staged = [path for folder in folders for path in folder.glob("_staging/**/*") if path.is_file()]
-    for path in staged:
-        a_minute_ago = path.stat().st_mtime - 60
-        os.utime(path, (a_minute_ago, a_minute_ago))
-    return staged
-
-
 def test_the_points_are_listed():
     assert len(POINTS) >= 8 and len(set(POINTS)) == len(POINTS), "not a development build?"
 
@@ -164,7 +127,7 @@ def test_a_killed_rewrite_leaves_the_old_table_or_the_new_one(scene, deaths, poi
     if point.startswith("gc."):
         # Something must lie about: a dead run's files beside the superseded ones.
         assert scene.normalize(scene.source, MINE, {"CAMBIST_KILL_AT": "commit.before_record"}).killed
-        backdate_staging(scene)
+        age_staged_files(scene.output)
         done = cambist.run("table", "gc", "--output", scene.output, "--older-than", "0s", env=env)
         assert not settle(scene, scene.old)
     else:
@@ -246,7 +209,7 @@ def test_a_checkpoint_that_was_never_finished_is_no_loss(tmp_path):
 def test_garbage_of_a_dead_run_is_collected_and_nothing_else(scene):
     scene.restore()
     assert scene.normalize(scene.source, MINE, {"CAMBIST_KILL_AT": "commit.before_record"}).killed
-    assert backdate_staging(scene)
+    assert age_staged_files(scene.output)
     cambist.succeed("table", "gc", "--output", scene.output, "--older-than", "0s")
     assert not [path for path in scene.output.glob("_staging/**/*") if path.is_file()]
     assert not [path for path in scene.output.glob("_history/**/*") if path.is_file()]

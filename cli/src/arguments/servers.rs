@@ -53,9 +53,9 @@ pub(crate) struct ExecutorArguments {
     /// The scheduler, such as `http://10.0.0.1:8090`; tried until it answers.
     #[arg(long, value_name = "URL")]
     pub(crate) scheduler: String,
-    /// The address to listen on [default: all of this machine's].
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
-    pub(crate) bind: IpAddr,
+    /// The address to listen on [default: the one that looks towards the scheduler].
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) bind: Option<IpAddr>,
     /// The name or address under which the scheduler and other executors reach this machine [default: that
     /// from which it reaches the scheduler].
     #[arg(long, value_name = "HOST")]

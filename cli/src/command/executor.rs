@@ -1,6 +1,6 @@
 //! `cambist executor`.
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -67,17 +67,14 @@ fn check_version(url: &str, cluster: &ClusterInfo) -> Result<()> {
 fn config(arguments: ExecutorArguments, cluster: ClusterInfo) -> Result<ExecutorConfig> {
     let defaults = ExecutorConfig::new(cluster.rpc_host, cluster.rpc_port);
     let scheduler = (defaults.scheduler_host.as_str(), defaults.scheduler_port);
-    let advertised_host = match arguments.host {
-        Some(host) => host,
-        None => address_towards(scheduler)?,
-    };
+    let own = address_towards(scheduler)?;
     let memory_bytes = match arguments.memory_mib {
         Some(mebibytes) => mebibytes << 20,
         None => default_bytes(arguments.memory_share_of),
     };
     Ok(ExecutorConfig {
-        bind: arguments.bind,
-        advertised_host,
+        bind: arguments.bind.unwrap_or(own),
+        advertised_host: arguments.host.unwrap_or_else(|| own.to_string()),
         port: arguments.port,
         rpc_port: arguments.rpc_port,
         http_listen: arguments.http_listen,
@@ -91,7 +88,7 @@ fn config(arguments: ExecutorArguments, cluster: ClusterInfo) -> Result<Executor
 }
 
 /// Returns the address from which this machine reaches the scheduler; nothing is sent.
-fn address_towards(scheduler: (&str, u16)) -> Result<String> {
+fn address_towards(scheduler: (&str, u16)) -> Result<IpAddr> {
     let ask = |any_address| {
         let socket = UdpSocket::bind(any_address)?;
         socket.connect(scheduler)?;
@@ -99,8 +96,8 @@ fn address_towards(scheduler: (&str, u16)) -> Result<String> {
     };
     // A socket of one family cannot look towards an address of the other.
     let address = ask("0.0.0.0:0").or_else(|_| ask("[::]:0"));
-    address.map(|address| address.ip().to_string()).map_err(|error| {
-        JobError::usage("this machine's address cannot be told; give --host").caused_by(error)
+    address.map(|address| address.ip()).map_err(|error| {
+        JobError::usage("this machine has no address that looks towards the scheduler").caused_by(error)
     })
 }
 

@@ -30,6 +30,7 @@ fn config(arguments: SchedulerArguments) -> Result<SchedulerConfig> {
         None => address_of(arguments.rpc_listen)?,
     };
     let seconds = Duration::from_secs;
+    let defaults = ClusterSettings::default();
     Ok(SchedulerConfig {
         listen: arguments.listen,
         service: ServiceSettings {
@@ -42,10 +43,12 @@ fn config(arguments: SchedulerArguments) -> Result<SchedulerConfig> {
             rpc_listen: arguments.rpc_listen,
             rpc_external_host,
             executor_timeout: seconds(arguments.executor_timeout),
+            // A short patience is meant: looking for the lost must not take longer than it.
+            expire_interval: defaults.expire_interval.min(seconds(arguments.executor_timeout) / 4),
             executor_wait: seconds(arguments.executor_wait),
             stall_timeout: seconds(arguments.stall_timeout),
             resubmissions_max: arguments.resubmissions,
-            ..ClusterSettings::default()
+            ..defaults
         },
     })
 }

@@ -25,7 +25,7 @@ const COMPLAINT_TRIES: u32 = 15;
 pub(crate) fn connect(url: &str) -> Result<Client> {
     let tries = AtomicU32::new(0);
     let complain = move |reason: &str| {
-        if tries.fetch_add(1, Ordering::Relaxed) % COMPLAINT_TRIES == 0 {
+        if tries.fetch_add(1, Ordering::Relaxed).is_multiple_of(COMPLAINT_TRIES) {
             output::note(&format!("{reason}; trying again"));
         }
     };

@@ -19,7 +19,7 @@ const SQL_HINT: &str =
 const DAMAGED_HINT: &str = "nothing was committed; --allow-damaged commits the whole records of such files";
 const DISK_HINT: &str = "the disk is full: make room, or give the work and output folders another disk";
 const MEMORY_HINT: &str =
-    "give each executor more memory (--memory-limit), or let it run fewer tasks at once (--vcores)";
+    "give each executor more memory (--memory-mib), or let it run fewer tasks at once (--cores)";
 const DEFECT_HINT: &str = "this is a defect of Cambist: please report it with the job's spec";
 
 impl TaskFailure {

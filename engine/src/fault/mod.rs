@@ -12,7 +12,8 @@
 
 #[cfg(debug_assertions)]
 mod armed;
-#[cfg(all(test, debug_assertions))]
+#[cfg(test)]
+#[cfg(debug_assertions)]
 mod tests;
 
 use std::io;

@@ -1,3 +1,5 @@
+//! Faults happen where and as often as they are set.
+
 use super::armed::{Action, Fault, Faults};
 
 fn faults(settings: &str) -> Faults {

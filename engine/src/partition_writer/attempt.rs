@@ -19,7 +19,7 @@ use super::table_files::TableFiles;
 use crate::exact_sum::merge_sums;
 use crate::failure::{FailureKind, TaskFailure};
 use crate::fault;
-use crate::metrics::task_metrics;
+use crate::metrics::{CountedTask, task_metrics};
 use crate::table::{PutNew, Staging};
 use crate::task::{TaskLedger, with_extension};
 use crate::task_input::{InputRange, inputs_of_scan, task_key};
@@ -40,19 +40,18 @@ impl TaskAttempt {
     /// # Errors
     /// Always a classified failure ([`TaskFailure`]), also where the task panicked.
     pub(super) async fn run(self) -> Result<TaskManifest> {
-        let metrics = task_metrics();
-        metrics.tasks_started.add(1);
+        let counted = CountedTask::begin(task_metrics());
         // On a task of its own, so that a panic ends nothing else.
         let ended = SpawnedTask::spawn(self.manifest()).join().await;
         let failure = match ended {
             Ok(Ok(manifest)) => {
-                metrics.tasks_finished.add(1);
+                counted.finished();
                 return Ok(manifest);
             }
             Ok(Err(error)) => TaskFailure::of(&error),
             Err(join) => TaskFailure::of_join(join),
         };
-        metrics.tasks_failed.add(1);
+        counted.failed();
         let kind = failure.kind;
         if matches!(kind, FailureKind::Panic | FailureKind::Internal) {
             tracing::error!(?kind, message = failure.message, "a task failed");

@@ -67,6 +67,7 @@ pub async fn compact(config: &CompactConfig, context: &RunContext) -> Result<Com
             return Err(failed);
         }
     };
+    context.progress.set_done(report.bytes_before, report.rows, tasks.len() as u64);
     report.files_after = merged.len() as u64;
     report.bytes_after = merged.iter().map(|(_, file)| file.staged.bytes).sum();
     report.seconds = seconds(started);

@@ -108,6 +108,9 @@ async fn prepare_commit(
     let manifests = execute(config, context, &plan, staging).await?;
     let (counts, files) = check(config, manifests)?;
     let files = merge(config, context, &plan, staging, files).await?;
+    // A cluster tells what was read by and by; short tasks are over before it does.
+    context.progress.begin(plan.input_bytes, tasks);
+    context.progress.set_done(plan.input_bytes, counts.records_in, tasks);
     context.observer.reached(RunPhase::Executed).await?;
     let mut report =
         RunReport::of_counts(&context.run_id, &config.batch, &counts, &plan.targets, &plan.rates);

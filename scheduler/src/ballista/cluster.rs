@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ballista_core::JobId;
 use ballista_core::serde::protobuf::ExecutorStoppedParams;
+use ballista_core::serde::protobuf::job_status::Status;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
 use ballista_scheduler::cluster::JobState;
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
@@ -17,7 +18,7 @@ use cambist_engine::store::Stores;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::error::ClusterError;
 use super::execution::ClusterExecution;
@@ -29,6 +30,10 @@ use super::settings::ClusterSettings;
 
 /// An executor that is told to stop and cannot be reached is given up after this.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long Ballista may take to keep the record of a plan whose end it has told, and how often it is looked for.
+const RECORD_PATIENCE: Duration = Duration::from_secs(5);
+const RECORD_PAUSE: Duration = Duration::from_millis(1);
 
 /// Connections of executors are closed after this when the scheduler stops.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -75,6 +80,7 @@ impl Cluster {
             stop,
             background: Mutex::default(),
         });
+        cluster.executors.watch_plans_of(&cluster);
         let guarding = tokio::spawn(leak_guard::run(Arc::downgrade(&cluster), stopped));
         cluster.background().extend([serving, guarding]);
         tracing::info!(%rpc_addr, "waiting for executors");
@@ -170,19 +176,47 @@ impl Cluster {
         busy
     }
 
-    /// Returns Ballista's record of a plan, running or finished.
-    pub(super) async fn graph(&self, job: &JobId) -> Option<ExecutionGraphBox> {
-        if let Some(running) = self.server.state.task_manager.get_running_job_cache().get(job) {
-            return Some(running.execution_graph.read().await.cloned());
+    /// Returns Ballista's record of a plan whose end was heard. Ballista tells the end a moment before it keeps
+    /// the record.
+    pub(super) async fn ended_graph(&self, job: &JobId) -> Option<ExecutionGraphBox> {
+        let kept = async {
+            loop {
+                let status = self.job_state.get_job_status(job).await.ok().flatten();
+                if matches!(
+                    status.and_then(|status| status.status),
+                    Some(Status::Successful(_) | Status::Failed(_))
+                ) {
+                    return self.job_state.get_execution_graph(job).await.ok().flatten();
+                }
+                sleep(RECORD_PAUSE).await;
+            }
+        };
+        timeout(RECORD_PATIENCE, kept).await.ok().flatten()
+    }
+
+    /// Returns the running plans of several stages.
+    pub(super) async fn plans_of_several_stages(&self) -> Vec<JobId> {
+        let mut plans = Vec::new();
+        for (job, running) in self.server.state.task_manager.get_running_job_cache().iter() {
+            if running.execution_graph.read().await.stage_count() > 1 {
+                plans.push(job.clone());
+            }
         }
-        self.job_state.get_execution_graph(job).await.ok().flatten()
+        plans
+    }
+
+    /// Cancels a plan, wherever it is.
+    pub(super) async fn cancel(&self, job: &JobId) {
+        if let Err(error) = self.server.cancel_job(job.clone()).await {
+            tracing::warn!(%job, %error, "a plan is not cancelled");
+        }
     }
 
     /// Makes an executor start anew, with all its vcores free and nothing running.
     pub(super) async fn restart_executor(&self, executor_id: &str, reason: &str) {
         tracing::warn!(executor = executor_id, reason, "restarting an executor");
         count(&self.counters.restarts);
-        self.executors.refuse(executor_id);
+        self.executors.refuse(executor_id).await;
         let manager = &self.server.state.executor_manager;
         if timeout(STOP_PATIENCE, manager.stop_executor(executor_id, reason.to_owned())).await.is_err() {
             tracing::warn!(executor = executor_id, "the executor cannot be told to stop");

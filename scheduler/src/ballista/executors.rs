@@ -5,7 +5,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use async_trait::async_trait;
 use ballista_core::JobId;
@@ -20,6 +20,8 @@ use ballista_scheduler::state::task_manager::JobInfoCache;
 use cambist_engine::executor_id::version_mismatch;
 use serde::Serialize;
 use tokio::sync::watch;
+
+use super::cluster::Cluster;
 
 /// Departed executors whose ids are remembered; an id is used by one process only.
 const DEPARTED_MAX: usize = 4096;
@@ -86,6 +88,8 @@ pub(super) struct WatchedExecutors {
     losses: watch::Sender<u64>,
     joined: watch::Sender<u64>,
     timeout_seconds: u64,
+    /// Whose plans of several stages are cancelled before Ballista hears of a loss.
+    cluster: OnceLock<Weak<Cluster>>,
 }
 
 impl WatchedExecutors {
@@ -96,7 +100,14 @@ impl WatchedExecutors {
             losses: watch::Sender::new(0),
             joined: watch::Sender::new(0),
             timeout_seconds,
+            cluster: OnceLock::new(),
         }
+    }
+
+    /// Cancels the plans of several stages of `cluster` when an executor is lost.
+    pub(super) fn watch_plans_of(&self, cluster: &Arc<Cluster>) {
+        // A second cluster on the same executors does not exist.
+        let _ = self.cluster.set(Arc::downgrade(cluster));
     }
 
     /// Counts executors that were lost or have begun to leave.
@@ -115,8 +126,8 @@ impl WatchedExecutors {
     }
 
     /// Takes this executor no more: it is told to stop.
-    pub(super) fn refuse(&self, executor_id: &str) {
-        self.note_departure(executor_id, Departure::Stopped);
+    pub(super) async fn refuse(&self, executor_id: &str) {
+        self.depart(executor_id, Departure::Stopped).await;
     }
 
     /// Lets a vcore vanish, as Ballista does at times.
@@ -159,8 +170,29 @@ impl WatchedExecutors {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An executor that is drained is heard of several times; it is lost once.
-    fn note_departure(&self, executor_id: &str, departure: Departure) {
+    /// Counts a loss, and cancels the plans of several stages that were running. Ballista hears of the loss
+    /// only after that: it would roll their stages back, and with them lose count of the vcores that their
+    /// tasks hold on the executors that live.
+    async fn depart(&self, executor_id: &str, departure: Departure) {
+        let cluster = self.cluster.get().and_then(Weak::upgrade);
+        let plans = match &cluster {
+            // Before the loss is counted: a plan that is submitted after it has nothing to do with it.
+            Some(cluster) => cluster.plans_of_several_stages().await,
+            None => Vec::new(),
+        };
+        if !self.note_departure(executor_id, departure) {
+            return;
+        }
+        for plan in plans {
+            tracing::warn!(executor = executor_id, %plan, "cancelling a plan: it has lost an executor");
+            if let Some(cluster) = &cluster {
+                cluster.cancel(&plan).await;
+            }
+        }
+    }
+
+    /// An executor that is drained is heard of several times; it is lost once. Tells whether this was the time.
+    fn note_departure(&self, executor_id: &str, departure: Departure) -> bool {
         let mut book = self.book();
         if book.departed.len() >= DEPARTED_MAX {
             book.departed.clear();
@@ -181,6 +213,7 @@ impl WatchedExecutors {
         if news {
             self.losses.send_modify(|count| *count += 1);
         }
+        news
     }
 
     /// An executor that was given up for its silence is as good as a new one when it speaks again.
@@ -268,7 +301,7 @@ impl ClusterState for WatchedExecutors {
 
     async fn save_executor_heartbeat(&self, heartbeat: ExecutorHeartbeat) -> Result<()> {
         if is_terminating(&heartbeat) {
-            self.note_departure(&heartbeat.executor_id, Departure::Leaving);
+            self.depart(&heartbeat.executor_id, Departure::Leaving).await;
         }
         self.inner.save_executor_heartbeat(heartbeat).await
     }
@@ -277,7 +310,7 @@ impl ClusterState for WatchedExecutors {
         let known = self.book().vcores.remove(executor_id).is_some();
         if known {
             tracing::warn!(executor = executor_id, "executor left or lost");
-            self.note_departure(executor_id, Departure::Lost);
+            self.depart(executor_id, Departure::Lost).await;
         }
         self.inner.remove_executor(executor_id).await
     }

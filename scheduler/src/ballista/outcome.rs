@@ -1,5 +1,6 @@
 //! Reads Ballista's record of a plan: how far it is, whether its result may be trusted, why it failed.
 
+use ballista_core::serde::protobuf::PartitionLocation;
 use ballista_core::serde::protobuf::failed_task::FailedReason;
 use ballista_core::serde::protobuf::task_status::Status as TaskStatus;
 use ballista_scheduler::state::execution_graph::ExecutionGraph;
@@ -54,6 +55,24 @@ pub(super) fn distrust(graph: &dyn ExecutionGraph) -> Option<String> {
         };
         (attempt > 0).then(|| format!("stage {id} was run again"))
     })
+}
+
+/// Leaves out the results of tasks that were run again because their executor was lost: Ballista lists them
+/// beside those of the tasks that took their place.
+pub(super) fn standing(
+    locations: Vec<PartitionLocation>,
+    graph: &dyn ExecutionGraph,
+) -> Vec<PartitionLocation> {
+    let stands = |location: &PartitionLocation| {
+        // What Ballista calls the map partition is the number of the task.
+        let task = location.map_partition_id as usize;
+        let stage = location.partition_id.as_ref().map(|partition| partition.stage_id as usize);
+        let infos = stage.and_then(|stage| graph.stages().get(&stage)).and_then(ExecutionStage::task_infos);
+        infos
+            .and_then(|infos| infos.get(task))
+            .is_none_or(|info| matches!(info.task_status, TaskStatus::Successful(_)))
+    };
+    locations.into_iter().filter(stands).collect()
 }
 
 /// Why a submission came to nothing.

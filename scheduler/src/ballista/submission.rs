@@ -6,6 +6,7 @@ use std::time::Duration;
 use ballista_core::JobId;
 use ballista_core::serde::protobuf::job_status::Status;
 use ballista_core::serde::protobuf::{JobStatus, PartitionLocation};
+use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use cambist_engine::progress::RunProgress;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
@@ -16,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::cluster::Cluster;
 use super::fetch::{FetchError, fetch};
 use super::metrics::count;
-use super::outcome::{Reach, Setback, distrust, reach, setback};
+use super::outcome::{Reach, Setback, distrust, reach, setback, standing};
 use cambist_engine::failure::{FailureKind, TaskFailure};
 
 /// How often progress is read; the end of a plan is heard at once.
@@ -40,13 +41,9 @@ impl Drop for Submission {
         if self.ended {
             return;
         }
-        let (server, job) = (self.cluster.server.clone(), self.job.clone());
+        let (cluster, job) = (Arc::clone(&self.cluster), self.job.clone());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                if let Err(error) = server.cancel_job(job).await {
-                    tracing::warn!(%error, "a plan is not cancelled");
-                }
-            });
+            runtime.spawn(async move { cluster.cancel(&job).await });
         }
     }
 }
@@ -72,8 +69,10 @@ impl Submission {
     /// Waits for the end and fetches the rows.
     pub(super) async fn rows(mut self, progress: &RunProgress) -> Result<Vec<RecordBatch>, Setback> {
         let locations = self.watch(progress).await?;
-        let several_stages = self.check_trust().await?;
-        let fetched = fetch(locations, &self.cluster.settings).await;
+        let graph = self.trusted_graph().await?;
+        show(progress, reach(graph.as_ref()));
+        let several_stages = graph.stage_count() > 1;
+        let fetched = fetch(standing(locations, graph.as_ref()), &self.cluster.settings).await;
         let manager = &self.cluster.server.state.executor_manager;
         manager.clean_up_job_data(self.job.clone());
         let rows = fetched.map_err(|error| match error {
@@ -141,9 +140,7 @@ impl Submission {
         count(&self.cluster.counters.stalls);
         tracing::warn!(job = %self.job, "nothing has moved for {} s", stall_timeout.as_secs());
         self.ended = true;
-        if let Err(error) = self.cluster.server.cancel_job(self.job.clone()).await {
-            tracing::warn!(%error, "a stalled plan is not cancelled");
-        }
+        self.cluster.cancel(&self.job).await;
         executors.sort_unstable();
         executors.dedup();
         for executor in &executors {
@@ -153,23 +150,22 @@ impl Submission {
     }
 
     async fn failed(&self, error: &str) -> Setback {
-        let graph = self.cluster.graph(&self.job).await;
+        let graph = self.cluster.ended_graph(&self.job).await;
         setback(error, graph.as_deref().map(|graph| graph as _), self.executors_lost())
     }
 
-    /// Tells whether the finished plan has several stages, and refuses a result that may be wrong.
-    async fn check_trust(&self) -> Result<bool, Setback> {
-        let Some(graph) = self.cluster.graph(&self.job).await else {
+    /// Returns Ballista's record of the finished plan, and refuses a result that may be wrong.
+    async fn trusted_graph(&self) -> Result<ExecutionGraphBox, Setback> {
+        let Some(graph) = self.cluster.ended_graph(&self.job).await else {
             return Err(Setback::Lost("the scheduler has no record of the finished plan".to_owned()));
         };
-        if graph.stage_count() <= 1 {
-            return Ok(false);
+        if graph.stage_count() > 1 {
+            if let Some(reason) = distrust(graph.as_ref()) {
+                return Err(Setback::Lost(reason));
+            }
+            self.check_losses()?;
         }
-        if let Some(reason) = distrust(graph.as_ref()) {
-            return Err(Setback::Lost(reason));
-        }
-        self.check_losses()?;
-        Ok(true)
+        Ok(graph)
     }
 
     fn check_losses(&self) -> Result<(), Setback> {

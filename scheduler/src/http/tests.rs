@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::client::Client;
 use crate::service::RunView;
-use crate::service::tests::bench::{Bench, PATIENCE, options};
+use crate::service::tests::bench::{Bench, PATIENCE, in_time, options};
 use crate::service::{JobService, RunState};
 
 #[derive(Debug)]
@@ -70,9 +70,9 @@ impl Served {
 
     /// Closes the listener and every connection.
     async fn stop(self) {
-        self.service.stop().await;
+        in_time("the service stops", self.service.stop()).await;
         drop(self.close);
-        self.serving.await.unwrap();
+        in_time("the listener closes", self.serving).await.unwrap();
     }
 
     fn client(&self) -> Client {
@@ -89,7 +89,7 @@ impl Served {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_owned());
         }
-        let answer = request.send().await.unwrap();
+        let answer = request.timeout(PATIENCE).send().await.unwrap();
         let (status, headers) = (answer.status(), answer.headers().clone());
         let text = answer.text().await.unwrap();
         (status, headers, serde_json::from_str(&text).unwrap_or(Value::String(text)))
@@ -116,7 +116,8 @@ async fn a_run_is_submitted_followed_and_reported() {
     assert_eq!(same.version, running.version, "nothing has changed");
     bench.world.let_go();
     let states = Mutex::new(Vec::new());
-    let view = client.follow("a", |view| states.lock().unwrap().push(view.state)).await.unwrap();
+    let view = client.follow("a", |view| states.lock().unwrap().push(view.state));
+    let view = in_time("the run ends", view).await.unwrap();
     assert_eq!(view.state, RunState::Published);
     assert_eq!(view.report.unwrap(), json!({"run_id": "a", "rows": 3}));
     let states = states.into_inner().unwrap();
@@ -157,9 +158,9 @@ async fn refusals_keep_their_kind_on_the_way() {
     assert_eq!(full.kind, ErrorKind::Infrastructure, "{full}");
     assert!(Client::new("https://host").is_err() && Client::new("host:8090").is_err());
     bench.world.let_go();
-    client.follow("a", |_| {}).await.unwrap();
+    in_time("the run ends", client.follow("a", |_| {})).await.unwrap();
     let failed = client.submit(&request("fail", "c")).await.unwrap();
-    let failed = client.follow(&failed.id, |_| {}).await.unwrap();
+    let failed = in_time("the run ends", client.follow(&failed.id, |_| {})).await.unwrap();
     assert_eq!(failed.error.unwrap().hint.unwrap(), "mend row 7");
     served.stop().await;
 }
@@ -243,11 +244,14 @@ async fn a_client_outlives_a_restart_of_the_scheduler() {
     let following = tokio::spawn(async move { client.follow("a", |_| {}).await });
     served.stop().await;
     // The client is refused before the next scheduler listens.
-    while troubles.lock().unwrap().is_empty() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    in_time("the client is refused", async {
+        while troubles.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
     let served = Served::start(&bench, &address).await;
-    let view = following.await.unwrap().unwrap();
+    let view = in_time("the run ends", following).await.unwrap().unwrap();
     assert_eq!((view.state, view.attempt), (RunState::Published, 2));
     served.stop().await;
 }
@@ -296,11 +300,14 @@ async fn the_numbers_are_as_prometheus_wants_them() {
     let served = Served::start(&bench, "127.0.0.1:0").await;
     let client = served.client();
     client.submit(&request("", "a")).await.unwrap();
-    client.follow("a", |_| {}).await.unwrap();
+    in_time("the run ends", client.follow("a", |_| {})).await.unwrap();
     // The driver counts a moment after the run's end is known.
-    while served.service.metrics().published.get() == 0 {
-        tokio::task::yield_now().await;
-    }
+    in_time("the run is counted", async {
+        while served.service.metrics().published.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let (_, headers, text) = served.send(Method::GET, "/metrics", None).await;
     assert_eq!(headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
     let text = text.as_str().unwrap();

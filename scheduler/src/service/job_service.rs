@@ -11,14 +11,14 @@ use cambist_jobs::error::JobError;
 use cambist_jobs::registry::{self, PreparedJob};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::error::ServiceError;
 use super::ids;
 use super::metrics::ServiceMetrics;
-use super::queue::{Reserved, Runs};
+use super::queue::{Reserved, Runs, keep_busy};
 use super::record::{RunLog, RunRecord, Submission};
 use super::records::{Records, Written};
 use super::run::{Place, Run};
@@ -63,7 +63,9 @@ pub(super) struct Inner {
     pub(super) metrics: ServiceMetrics,
     pub(super) runs: Mutex<Runs>,
     pub(super) drivers: Mutex<JoinSet<()>>,
-    /// Follow other schedulers' runs and read the past; nothing is lost when these are aborted.
+    /// Told when a run at work has ended.
+    pub(super) place_freed: Arc<Notify>,
+    /// Follow other schedulers' runs, read the past, begin waiting runs; nothing is lost when these are aborted.
     pub(super) readers: Mutex<JoinSet<()>>,
     /// No new runs.
     pub(super) is_stopping: watch::Sender<bool>,
@@ -121,12 +123,14 @@ impl JobService {
             metrics: ServiceMetrics::default(),
             runs: Mutex::default(),
             drivers: Mutex::default(),
+            place_freed: Arc::default(),
             readers: Mutex::default(),
             is_stopping: watch::Sender::new(false),
             is_stopped: watch::Sender::new(false),
             is_past_known: watch::Sender::new(false),
             id_locks: (0..ID_LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
         });
+        lock(&inner.readers).spawn(keep_busy(Arc::downgrade(&inner), Arc::clone(&inner.place_freed)));
         inner.recover().await?;
         Ok(Self { inner })
     }

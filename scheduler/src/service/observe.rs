@@ -23,6 +23,9 @@ use super::view::RunState;
 /// A cluster that answers within this time has executors.
 const SLOTS_AT_ONCE: Duration = Duration::from_millis(50);
 
+/// How often a plan at work is looked after for executors.
+const EXECUTORS_TICK: Duration = Duration::from_secs(1);
+
 /// Why the observer has stopped a job.
 #[derive(Debug)]
 pub(super) enum Stopped {
@@ -140,19 +143,50 @@ impl ObservedExecution {
     pub(super) fn new(inner: Arc<dyn Execution>, run: Arc<Run>) -> Self {
         Self { inner, run }
     }
+
+    /// Tells in the view where that takes longer than a moment.
+    async fn wait_for_slots(&self) -> Result<usize, ExecutionError> {
+        let mut slots = std::pin::pin!(self.inner.slots());
+        if let Ok(slots) = tokio::time::timeout(SLOTS_AT_ONCE, &mut slots).await {
+            return slots;
+        }
+        let _waiting = Waiting::begin(&self.run);
+        slots.await
+    }
+
+    /// Tells in the view for as long as all executors are lost. Never ends.
+    async fn watch_executors(&self) {
+        if !self.is_remote() {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(EXECUTORS_TICK).await;
+            // How long there may be none is decided by whoever waits for them in order to go on.
+            let _ = self.wait_for_slots().await;
+        }
+    }
+}
+
+/// A run that waits for executors; dropped, it waits no more.
+struct Waiting<'a>(&'a Run);
+
+impl<'a> Waiting<'a> {
+    fn begin(run: &'a Run) -> Self {
+        run.update(|live| live.waiting = Some("no executors".to_owned()));
+        Self(run)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.update(|live| live.waiting = None);
+    }
 }
 
 #[async_trait]
 impl Execution for ObservedExecution {
     async fn slots(&self) -> Result<usize, ExecutionError> {
-        let mut slots = std::pin::pin!(self.inner.slots());
-        if let Ok(slots) = tokio::time::timeout(SLOTS_AT_ONCE, &mut slots).await {
-            return slots;
-        }
-        self.run.update(|live| live.waiting = Some("no executors".to_owned()));
-        let slots = slots.await;
-        self.run.update(|live| live.waiting = None);
-        slots
+        self.wait_for_slots().await
     }
 
     fn is_remote(&self) -> bool {
@@ -170,6 +204,10 @@ impl Execution for ObservedExecution {
         let pass = name.strip_prefix(&self.run.id).unwrap_or(name).trim_start_matches('-');
         let stage = if pass.is_empty() { "running" } else { pass };
         self.run.update(|live| live.stage = Some(stage.to_owned()));
-        self.inner.collect(name, plan, session, progress).await
+        tokio::select! {
+            biased;
+            rows = self.inner.collect(name, plan, session, progress) => rows,
+            () = self.watch_executors() => Err(ExecutionError::Cancelled),
+        }
     }
 }

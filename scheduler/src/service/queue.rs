@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::error::ServiceError;
 use super::job_service::{Inner, JobService, lock};
@@ -85,6 +87,9 @@ impl Drop for Reserved<'_> {
 }
 
 /// A run at work; dropping it lets the next one begin.
+///
+/// A runtime that shuts down drops its tasks one by one and refuses new ones by dropping them where they are
+/// spawned: to begin the next run from here would then wait for the very lock that is held. So this only tells.
 struct AtWork {
     inner: Arc<Inner>,
 }
@@ -92,7 +97,16 @@ struct AtWork {
 impl Drop for AtWork {
     fn drop(&mut self) {
         lock(&self.inner.runs).at_work -= 1;
-        self.inner.pump();
+        self.inner.place_freed.notify_one();
+    }
+}
+
+/// Begins waiting runs whenever one at work has ended, for as long as the service lives.
+pub(super) async fn keep_busy(inner: Weak<Inner>, place_freed: Arc<Notify>) {
+    loop {
+        place_freed.notified().await;
+        let Some(inner) = inner.upgrade() else { return };
+        inner.pump();
     }
 }
 

@@ -34,7 +34,8 @@ async fn a_panic_is_told_and_tried_again() {
 
 #[tokio::test]
 async fn every_kind_of_error_leaves_classified() {
-    let cases: [(fn() -> Result<()>, FailureKind, bool); 4] = [
+    type Case = (fn() -> Result<()>, FailureKind, bool);
+    let cases: [Case; 4] = [
         (|| Err(DataFusionError::IoError(std::io::Error::other("reset"))), FailureKind::Transient, true),
         (|| Err(std::io::Error::from(std::io::ErrorKind::StorageFull).into()), FailureKind::Resources, true),
         (|| Err(DataFusionError::Execution("division by zero".to_owned())), FailureKind::Data, false),

@@ -55,5 +55,5 @@ async fn a_pool_without_even_the_least_is_a_matter_of_resources() {
     let failure = TaskFailure::of(&failed);
     assert_eq!(failure.kind, FailureKind::Resources);
     assert!(failure.message.contains("a task needs at least 8 MiB"), "{failure}");
-    assert!(failure.hint.unwrap().contains("--memory-limit"));
+    assert!(failure.hint.unwrap().contains("--memory-mib"));
 }

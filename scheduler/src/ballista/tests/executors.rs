@@ -57,7 +57,7 @@ async fn an_executor_that_was_told_to_stop_does_not_come_back() {
     let executors = WatchedExecutors::new(45);
     let id = executor_id("a");
     join(&executors, &id, 1).await.unwrap();
-    executors.refuse(&id);
+    executors.refuse(&id).await;
     executors.remove_executor(&id).await.unwrap();
     assert!(join(&executors, &id, 1).await.is_err());
 }

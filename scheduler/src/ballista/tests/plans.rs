@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use cambist_engine::progress::RunProgress;
 
-use super::{FILES, Lab, ROWS_PER_FILE, settings, until};
+use super::{FILES, Lab, PATIENCE, ROWS_PER_FILE, settings, until};
 
 const ONE_STAGE: &str = "SELECT v * 2 AS v FROM t WHERE v % 3 = 0";
 const TWO_STAGES: &str = "SELECT sum(v) AS v FROM t GROUP BY k";
@@ -45,7 +45,8 @@ async fn progress_counts_finished_tasks() {
     until("one task is shown as done", async || progress.counts().tasks_done == 1).await;
     assert_eq!(progress.counts().bytes_done, 100);
     lab.gate.open();
-    let rows: usize = run.await.unwrap().unwrap().iter().map(|batch| batch.num_rows()).sum();
+    let rows = tokio::time::timeout(PATIENCE, run).await.expect("the plan ends").unwrap().unwrap();
+    let rows: usize = rows.iter().map(|batch| batch.num_rows()).sum();
     assert_eq!(rows as i64, FILES * ROWS_PER_FILE);
 }
 

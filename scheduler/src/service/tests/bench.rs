@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use cambist_engine::execution::{Execution, InProcess};
@@ -173,6 +173,12 @@ impl Bench {
         self.folder.path().join(name)
     }
 
+    /// Sets the clock to an instant that lies after `time`.
+    pub(crate) fn set_clock_after(&self, time: SystemTime) {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        self.seconds.store(i64::try_from(since).unwrap() + 1, Ordering::SeqCst);
+    }
+
     /// A clock that goes on by a second with each look.
     pub(crate) fn clock(&self) -> Clock {
         let seconds = Arc::clone(&self.seconds);
@@ -217,6 +223,12 @@ impl Bench {
 
 pub(crate) fn options(then: &str) -> Map<String, Value> {
     json!({ "then": then }).as_object().unwrap().clone()
+}
+
+/// Waits for something for as long as a test may wait.
+pub(crate) async fn in_time<T>(what: &str, waiting: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    waited.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
 }
 
 /// Submits a run under an id.

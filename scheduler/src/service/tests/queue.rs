@@ -4,12 +4,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cambist_engine::execution::{Execution, ExecutionError};
 use cambist_engine::progress::RunProgress;
+use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::prelude::SessionContext;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
-use super::bench::{Bench, options, over, submit, until};
+use super::bench::{Bench, PATIENCE, in_time, options, over, submit, until};
+use crate::service::observe::ObservedExecution;
+use crate::service::run::{Place, Run};
 use crate::service::{RunState, ServiceError};
 
 #[tokio::test]
@@ -113,6 +117,60 @@ async fn a_run_without_executors_fails_in_the_end() {
     assert!(view.error.unwrap().message.contains("no executor has joined"));
 }
 
+/// A cluster that has lost its executors under a plan.
+#[derive(Debug, Default)]
+struct Bereft {
+    joined: Notify,
+    done: Notify,
+}
+
+#[async_trait]
+impl Execution for Bereft {
+    async fn slots(&self) -> Result<usize, ExecutionError> {
+        self.joined.notified().await;
+        Ok(1)
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    async fn collect(
+        &self,
+        _name: &str,
+        _plan: Arc<dyn ExecutionPlan>,
+        _session: &SessionContext,
+        _progress: &RunProgress,
+    ) -> Result<Vec<RecordBatch>, ExecutionError> {
+        self.done.notified().await;
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_has_lost_all_executors_says_so_until_one_joins() {
+    let at = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+    let run = Run::new("a".into(), "test".into(), options(""), at, Place::Driven, 1);
+    let (run, cluster) = (Arc::new(run), Arc::new(Bereft::default()));
+    let execution = ObservedExecution::new(Arc::clone(&cluster) as _, Arc::clone(&run));
+    let work = tokio::spawn(async move {
+        let plan = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
+        execution.collect("a", plan, &SessionContext::new(), &RunProgress::default()).await
+    });
+    let waiting = || run.live().waiting.clone();
+    let becomes = async |text: Option<&str>| {
+        let mut versions = run.versions();
+        in_time("the view tells", versions.wait_for(|_| waiting().as_deref() == text)).await.unwrap();
+    };
+    becomes(Some("no executors")).await;
+    cluster.joined.notify_one();
+    becomes(None).await;
+    becomes(Some("no executors")).await;
+    cluster.done.notify_one();
+    in_time("the plan ends", work).await.unwrap().unwrap();
+    assert_eq!(waiting(), None);
+}
+
 #[tokio::test]
 async fn a_stopping_service_takes_no_runs_and_lets_those_at_work_finish() {
     let mut bench = Bench::new();
@@ -127,19 +185,46 @@ async fn a_stopping_service_takes_no_runs_and_lets_those_at_work_finish() {
         let service = service.clone();
         async move { service.stop().await }
     });
-    let refused = loop {
-        match service.submit("test", options(""), None).await {
-            Ok(_) => tokio::task::yield_now().await,
-            Err(refused) => break refused,
+    let refused = in_time("submissions are refused", async {
+        loop {
+            match service.submit("test", options(""), None).await {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(refused) => return refused,
+            }
         }
-    };
+    });
+    let refused = refused.await;
     assert!(matches!(refused, ServiceError::Stopping), "{refused}");
     assert!(service.check().await.is_err());
     bench.world.let_go();
-    stopping.await.unwrap();
+    in_time("the service stops", stopping).await.unwrap();
     assert_eq!(service.get("a").await.unwrap().state, RunState::Published);
     assert_eq!(service.get("b").await.unwrap().state, RunState::Submitted);
 
     let service = bench.start().await;
     assert_eq!(over(&service, "b").await.state, RunState::Published);
+}
+
+/// A process that ends without a stop, such as after a failed listener, drops its runs at work while others
+/// wait: that must neither begin those nor wait for itself.
+#[test]
+fn a_runtime_that_ends_with_waiting_runs_ends() {
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bench = Bench::new();
+        bench.settings.runs_at_once = 1;
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let service = bench.start().await;
+            bench.world.hold("a", 1, "running");
+            for id in ["a", "b", "c"] {
+                submit(&service, id).await;
+            }
+            bench.world.reached("a", 1, "running").await;
+        });
+        drop(runtime);
+        let begun = bench.world.begun.lock().unwrap().len();
+        ended.send(begun).unwrap();
+    });
+    assert_eq!(end.recv_timeout(PATIENCE), Ok(1));
 }

@@ -21,6 +21,7 @@ import cambist
 import clusters
 import faults
 import stores
+import table_checks
 from clusters import is_alive, kill, wait_until
 from fault_proxy import FaultProxy
 
@@ -44,7 +45,7 @@ class Soak:
         self.folder, self.cluster, self.proxy, self.chance = folder, cluster, proxy, chance
         self.scheduler, self.executors = cluster.processes()
         self.environment = stores.environment(proxy.url)
-        self.names, self.run, self.has_hit = 0, None, False
+        self.names, self.kind, self.run, self.has_hit = 0, None, None, False
         self.totals = collections.Counter()
         self.complete()
 
@@ -136,7 +137,7 @@ KINDS = {
 
 def one_run(soak, jobs, number):
     """Returns what was injected, what was found and whether the fault was seen to happen."""
-    kind = soak.chance.choices(list(KINDS), KINDS.values())[0]
+    kind = soak.kind = soak.chance.choices(list(KINDS), KINDS.values())[0]
     on_store = kind.startswith("store") or soak.chance.random() < 0.3
     job = jobs["store" if on_store else "file"]
     output = f"run-{number}" if on_store else soak.folder / f"run-{number}" / "table"
@@ -169,10 +170,14 @@ def one_run(soak, jobs, number):
     if armed:
         soak.drop(armed)
     view = faults.run_view(soak.cluster, done.summary.get("run_id"))
-    job.check(output, done)
+    # What a driver or a task left that died, hung or came late; hidden, and `table gc` must clear it away.
+    hidden = 0 if on_store else len(table_checks.staged_files(output))
+    names = [view["id"], *(f"{view['id']}-{attempt}" for attempt in range(2, view["attempt"] + 1))]
+    job.check(output, done, **({} if on_store else {"leftovers": names}))
+    soak.totals["hidden_staged_files"] += hidden
     if fault:
         soak.has_hit = bool(fault.firings())
-    hit = " (in its midst)" if soak.has_hit else ""
+    hit = (" (in its midst)" if soak.has_hit else "") + (f", {hidden} hidden staged files left to gc" if hidden else "")
     soak.complete()
     wait_until(soak.cluster.is_idle, "vcores stay taken")
     return kind, f"{injected}{hit}", view
@@ -204,7 +209,7 @@ def main():
                     except Exception as failed:
                         wrong.append(number)
                         found = f"WRONG: {failed}\n{traceback.format_exc()}\n{cluster.logs()}"
-                        injected = "see the trace"
+                        injected = soak.kind
                         recover(soak)
                     print(f"run {number}: {injected}; {found}, {time.monotonic() - at:.1f} s", flush=True)
                 soak.note_counters()

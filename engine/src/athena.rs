@@ -49,7 +49,7 @@ pub fn output_type(input: &DataType) -> Result<DataType> {
 ///
 /// # Errors
 /// Where a value does not fit.
-pub(crate) fn to_output(column: &ArrayRef, written: &DataType) -> Result<ArrayRef> {
+pub fn to_output(column: &ArrayRef, written: &DataType) -> Result<ArrayRef> {
     Ok(if column.data_type().is_nested() { json_text::text(column)? } else { cast(column, written)? })
 }
 
@@ -72,4 +72,57 @@ pub fn hive_type(written: &DataType) -> Result<String> {
         DataType::Dictionary(_, values) => hive_type(values)?,
         other => return plan_err!("type {other} has no hive name"),
     })
+}
+
+/// Returns the type under which a column of the hive type `name` is written; times are taken for such
+/// without a zone, since the name does not say.
+///
+/// # Errors
+/// Where `name` is not a result of [`hive_type`].
+pub fn arrow_type(name: &str) -> Result<DataType> {
+    Ok(match name {
+        "boolean" => DataType::Boolean,
+        "int" => DataType::Int32,
+        "bigint" => DataType::Int64,
+        "float" => DataType::Float32,
+        "double" => DataType::Float64,
+        "string" => DataType::Utf8,
+        "binary" => DataType::Binary,
+        "date" => DataType::Date32,
+        "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, None),
+        other => {
+            let digits = other.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')'));
+            let parts = digits.and_then(|digits| digits.split_once(','));
+            let parsed = parts.map(|(precision, scale)| (precision.parse(), scale.parse()));
+            let Some((Ok(precision), Ok(scale))) = parsed else {
+                return plan_err!("`{other}` is no hive type of ours");
+            };
+            DataType::Decimal128(precision, scale)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hive_type_means_the_type_that_it_names() {
+        let types = [
+            DataType::Boolean,
+            DataType::Int32,
+            DataType::Int64,
+            DataType::Float32,
+            DataType::Float64,
+            DataType::Decimal128(38, 2),
+            DataType::Utf8,
+            DataType::Binary,
+            DataType::Date32,
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+        ];
+        for written in types {
+            assert_eq!(arrow_type(&hive_type(&written).unwrap()).unwrap(), written);
+        }
+        assert!(arrow_type("decimal(38)").is_err());
+    }
 }

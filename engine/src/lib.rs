@@ -1,5 +1,5 @@
 //! How any plan of Cambist runs, in one process or on a cluster: the session, object stores, permissive
-//! record readers, the operators `RecordGate`, `RateJoin` and `PartitionWriter`, and the commit log.
+//! record readers, the operators `RecordGate`, `RateJoin` and `PartitionWriter`, queries, and the commit log.
 //!
 //! No job is known here.
 
@@ -23,6 +23,7 @@ pub mod pinned_table;
 mod plan_node;
 pub mod progress;
 pub mod quarantine;
+pub mod query;
 pub mod rate_join;
 pub mod rates;
 pub mod record;

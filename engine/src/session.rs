@@ -50,6 +50,20 @@ pub fn session_config(parallelism: usize, books: Arc<RateBooks>) -> SessionConfi
         .with_extension(books)
 }
 
+/// Returns the configuration of a query of any number of stages: joins, groups and windows are hashed over
+/// `parallelism` tasks.
+///
+/// A join shuffles both its sides, whatever their size: nobody knows the size of raw files' rows
+/// beforehand, and what is small is shuffled soon.
+pub fn query_session_config(parallelism: usize, books: Arc<RateBooks>) -> SessionConfig {
+    session_config(parallelism, books)
+        .with_repartition_joins(true)
+        .with_repartition_aggregations(true)
+        .with_repartition_windows(true)
+        .set_usize("datafusion.optimizer.hash_join_single_partition_threshold", 0)
+        .set_usize("datafusion.optimizer.hash_join_single_partition_threshold_rows", 0)
+}
+
 /// Returns a runtime whose object stores are `stores`.
 ///
 /// # Errors

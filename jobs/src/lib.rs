@@ -11,6 +11,7 @@ mod input;
 pub mod maintenance;
 pub mod normalize;
 mod options;
+pub mod query;
 pub mod registry;
 mod staged;
 pub mod table_reader;

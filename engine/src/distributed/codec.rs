@@ -21,6 +21,7 @@ use super::node::{WireNode, decode_node, encode_node, is_ours};
 use crate::inline_join::InlineJoin;
 use crate::location::Location;
 use crate::partition_writer::PartitionWriter;
+use crate::query::{RecordScreen, StageEnd};
 use crate::rate_join::RateJoin;
 use crate::rates::{RateBookRef, RateBooks};
 use crate::record_gate::RecordGate;
@@ -48,6 +49,13 @@ impl PlanCodec {
     ) -> Result<Option<(WireNode, Vec<u8>)>> {
         if node.downcast_ref::<RecordGate>().is_some() {
             return Ok(Some((WireNode::RecordGate, Vec::new())));
+        }
+        if let Some(screen) = node.downcast_ref::<RecordScreen>() {
+            let table = screen.table().to_owned();
+            return Ok(Some((WireNode::RecordScreen { table, screening: screen.screening() }, Vec::new())));
+        }
+        if let Some(end) = node.downcast_ref::<StageEnd>() {
+            return Ok(Some((WireNode::StageEnd { bytes_max: end.bytes_max() }, Vec::new())));
         }
         if let Some(join) = node.downcast_ref::<InlineJoin>() {
             return Ok(Some((WireNode::InlineJoin, self.encode_join(join, converter)?)));
@@ -82,6 +90,10 @@ impl PlanCodec {
         Ok(match node {
             WireNode::RecordScan(scan) => scan.decode(&input)?,
             WireNode::RecordGate => Arc::new(RecordGate::try_new(input)?),
+            WireNode::RecordScreen { table, screening } => {
+                Arc::new(RecordScreen::try_new(input, table, screening)?)
+            }
+            WireNode::StageEnd { bytes_max } => Arc::new(StageEnd::new(input, bytes_max)),
             WireNode::InlineJoin => Arc::new(self.decode_join(blob, context, converter)?.with_input(input)?),
             WireNode::RateJoin(spec) => Arc::new(RateJoin::try_new(input, Arc::new(spec))?),
             WireNode::PartitionWriter { spec, root, run_id } => {

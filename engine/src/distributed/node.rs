@@ -6,6 +6,7 @@ use datafusion::common::{DataFusionError, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::partition_writer::PartitionWriterSpec;
+use crate::query::Screening;
 use crate::rate_join::RateJoinSpec;
 use crate::rates::RateBookRef;
 use crate::record::WireScan;
@@ -33,6 +34,13 @@ pub(crate) enum WireNode {
         spec: PartitionWriterSpec,
         root: String,
         run_id: String,
+    },
+    RecordScreen {
+        table: String,
+        screening: Screening,
+    },
+    StageEnd {
+        bytes_max: Option<usize>,
     },
     /// A function that is bound to a rate book.
     BoundFunction {

@@ -62,10 +62,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(crate) fn request(
-        action: &'static str,
-        path: impl ToString,
-    ) -> impl FnOnce(object_store::Error) -> Self {
+    /// Names a failed request, to be used with `map_err`: what was tried, and where.
+    pub fn request(action: &'static str, path: impl ToString) -> impl FnOnce(object_store::Error) -> Self {
         move |source| {
             let path = path.to_string();
             match find_refusal(&source).cloned() {

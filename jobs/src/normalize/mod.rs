@@ -19,6 +19,7 @@ mod report;
 mod run;
 mod source_sql;
 
+pub(crate) use config::values;
 pub use config::{NormalizeConfig, RoleExpressions, SourceConfig};
 pub(crate) use draft::data_file;
 pub use options::{

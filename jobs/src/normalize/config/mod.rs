@@ -1,6 +1,6 @@
 //! Checked options: only these travel further in.
 
-mod values;
+pub(crate) mod values;
 
 #[cfg(test)]
 mod tests;
@@ -234,13 +234,13 @@ fn source(spec: SourceSpec, allow_damaged: bool, date: Option<jiff::civil::Date>
         currency: spec.currency.unwrap_or_else(|| "currency".to_owned()),
         event_time: spec.event_time.unwrap_or_else(|| "event_time".to_owned()),
     };
-    let mut records = RecordConfig::new(format(spec.format.as_deref(), &url)?);
-    encoding(&mut records, spec.encoding.as_deref())?;
+    let mut records = RecordConfig::new(format("source.format", spec.format.as_deref(), &url)?);
+    encoding("source.encoding", &mut records, spec.encoding.as_deref())?;
     records.delimiter = byte("source.delimiter", spec.delimiter.as_deref(), records.delimiter)?;
     records.quote = byte("source.quote", spec.quote.as_deref(), records.quote)?;
     records.header = spec.header.unwrap_or(records.header);
     records.quoted_newlines = spec.quoted_newlines.unwrap_or(records.quoted_newlines);
-    records.types = types(&spec.types)?;
+    records.types = types("source.types", &spec.types)?;
     records.paths = paths(spec.paths, records.format, &roles);
     records.allow_damaged = allow_damaged;
     if let Some(bytes) = spec.max_record_bytes {
@@ -275,10 +275,11 @@ fn small_table((name, spec): (String, SourceTableSpec)) -> Result<(String, Small
             "a table of `source.tables` is named `source`, which is the transactions' own name",
         ));
     }
-    let mut records = RecordConfig::new(format(spec.format.as_deref(), &spec.url)?);
-    encoding(&mut records, spec.encoding.as_deref())?;
-    records.delimiter = byte("source.tables.*.delimiter", spec.delimiter.as_deref(), records.delimiter)?;
-    records.types = types(&spec.types)?;
+    let key = |option: &str| format!("source.tables.{name}.{option}");
+    let mut records = RecordConfig::new(format(&key("format"), spec.format.as_deref(), &spec.url)?);
+    encoding(&key("encoding"), &mut records, spec.encoding.as_deref())?;
+    records.delimiter = byte(&key("delimiter"), spec.delimiter.as_deref(), records.delimiter)?;
+    records.types = types(&key("types"), &spec.types)?;
     if spec.url.is_empty() {
         return Err(JobError::usage(format!("source.tables.{name} has no url")));
     }

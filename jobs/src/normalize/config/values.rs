@@ -7,9 +7,9 @@ use cambist_udfs::rate::InstantMicros;
 
 use crate::error::{JobError, Result};
 
-pub(super) fn format(name: Option<&str>, url: &str) -> Result<Format> {
+pub(crate) fn format(key: &str, name: Option<&str>, url: &str) -> Result<Format> {
     if let Some(name) = name {
-        return name.parse().map_err(|error| JobError::usage(format!("source.format: {error}")));
+        return name.parse().map_err(|error| JobError::usage(format!("{key}: {error}")));
     }
     let stem = url.trim_end_matches(".gz").trim_end_matches(".zst").trim_end_matches(".zstd");
     match stem.rsplit('.').next() {
@@ -17,31 +17,31 @@ pub(super) fn format(name: Option<&str>, url: &str) -> Result<Format> {
         Some("ndjson" | "jsonl") => Ok(Format::Ndjson),
         Some("parquet") => Ok(Format::Parquet),
         _ => Err(JobError::usage(format!(
-            "the format of `{url}` is not told by its name; give source.format (--format): csv, ndjson, json or parquet"
+            "the format of `{url}` is not told by its name; give {key}: csv, ndjson, json or parquet"
         ))),
     }
 }
 
-pub(super) fn encoding(records: &mut RecordConfig, name: Option<&str>) -> Result<()> {
+pub(crate) fn encoding(key: &str, records: &mut RecordConfig, name: Option<&str>) -> Result<()> {
     if let Some(name) = name {
         records.encoding =
-            name.parse::<Encoding>().map_err(|error| JobError::usage(format!("source.encoding: {error}")))?;
+            name.parse::<Encoding>().map_err(|error| JobError::usage(format!("{key}: {error}")))?;
     }
     Ok(())
 }
 
-pub(super) fn types(types: &BTreeMap<String, String>) -> Result<BTreeMap<String, ColumnType>> {
+pub(crate) fn types(key: &str, types: &BTreeMap<String, String>) -> Result<BTreeMap<String, ColumnType>> {
     types
         .iter()
         .map(|(column, name)| {
             let column_type =
-                name.parse().map_err(|error| JobError::usage(format!("source.types.{column}: {error}")))?;
+                name.parse().map_err(|error| JobError::usage(format!("{key}.{column}: {error}")))?;
             Ok((column.clone(), column_type))
         })
         .collect()
 }
 
-pub(super) fn byte(key: &str, text: Option<&str>, default: u8) -> Result<u8> {
+pub(crate) fn byte(key: &str, text: Option<&str>, default: u8) -> Result<u8> {
     match text {
         None => Ok(default),
         Some("\\t") => Ok(b'\t'),
@@ -52,7 +52,7 @@ pub(super) fn byte(key: &str, text: Option<&str>, default: u8) -> Result<u8> {
     }
 }
 
-pub(super) fn batch_name(batch: Option<String>, date: Option<jiff::civil::Date>) -> Result<String> {
+pub(crate) fn batch_name(batch: Option<String>, date: Option<jiff::civil::Date>) -> Result<String> {
     let name = match (batch, date) {
         (Some(_), Some(_)) => {
             return Err(JobError::usage(
@@ -73,7 +73,7 @@ pub(super) fn batch_name(batch: Option<String>, date: Option<jiff::civil::Date>)
 }
 
 /// Fills `{date}` and its parts, so that one spec serves every night.
-pub(super) fn fill_date(url: String, date: Option<jiff::civil::Date>) -> Result<String> {
+pub(crate) fn fill_date(url: String, date: Option<jiff::civil::Date>) -> Result<String> {
     if !["{date}", "{yyyy}", "{mm}", "{dd}"].iter().any(|part| url.contains(part)) {
         return Ok(url);
     }
@@ -90,7 +90,7 @@ pub(super) fn fill_date(url: String, date: Option<jiff::civil::Date>) -> Result<
     Ok(filled)
 }
 
-pub(super) fn partition_column(name: Option<String>) -> Result<String> {
+pub(crate) fn partition_column(name: Option<String>) -> Result<String> {
     let name = name.unwrap_or_else(|| "dt".to_owned());
     let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
     if name.is_empty()
@@ -104,7 +104,7 @@ pub(super) fn partition_column(name: Option<String>) -> Result<String> {
     Ok(name)
 }
 
-pub(super) fn target_codes(codes: Vec<String>) -> Result<Vec<String>> {
+pub(crate) fn target_codes(codes: Vec<String>) -> Result<Vec<String>> {
     let codes: Vec<String> = codes.iter().map(|code| code.trim().to_ascii_uppercase()).collect();
     if codes.is_empty() {
         return Err(JobError::usage("no target currency: give target.currencies (--to INR,SGD)"));
@@ -115,7 +115,7 @@ pub(super) fn target_codes(codes: Vec<String>) -> Result<Vec<String>> {
     Ok(codes)
 }
 
-pub(super) fn scales(scales: &BTreeMap<String, i64>) -> Result<BTreeMap<String, u8>> {
+pub(crate) fn scales(scales: &BTreeMap<String, i64>) -> Result<BTreeMap<String, u8>> {
     scales
         .iter()
         .map(|(code, scale)| {
@@ -125,28 +125,28 @@ pub(super) fn scales(scales: &BTreeMap<String, i64>) -> Result<BTreeMap<String, 
         .collect()
 }
 
-pub(super) fn choice<T: std::str::FromStr>(key: &str, text: &str, expected: &str) -> Result<T> {
+pub(crate) fn choice<T: std::str::FromStr>(key: &str, text: &str, expected: &str) -> Result<T> {
     text.parse().map_err(|_| JobError::usage(format!("{key} is `{text}`, expected {expected}")))
 }
 
-pub(super) fn in_range(key: &str, value: i64, least: i64, most: i64) -> Result<u32> {
+pub(crate) fn in_range(key: &str, value: i64, least: i64, most: i64) -> Result<u32> {
     match u32::try_from(value) {
         Ok(number) if (least..=most).contains(&value) => Ok(number),
         _ => Err(out_of_range(key, &value.to_string(), &format!("{least} to {most}"))),
     }
 }
 
-pub(super) fn out_of_range(key: &str, value: &str, expected: &str) -> JobError {
+pub(crate) fn out_of_range(key: &str, value: &str, expected: &str) -> JobError {
     JobError::usage(format!("{key} is {value}, expected {expected}"))
 }
 
-pub(super) fn required(key: &str, flag: &str, value: Option<String>) -> Result<String> {
+pub(crate) fn required(key: &str, flag: &str, value: Option<String>) -> Result<String> {
     value
         .filter(|text| !text.trim().is_empty())
         .ok_or_else(|| JobError::usage(format!("{key} is missing: give it in the spec or with {flag}")))
 }
 
-pub(super) fn zone(key: &str, name: String) -> Result<String> {
+pub(crate) fn zone(key: &str, name: String) -> Result<String> {
     match jiff::tz::TimeZone::get(&name) {
         Ok(_) => Ok(name),
         Err(_) => Err(JobError::usage(format!(
@@ -155,12 +155,12 @@ pub(super) fn zone(key: &str, name: String) -> Result<String> {
     }
 }
 
-pub(super) fn parse_date(text: &str) -> Result<jiff::civil::Date> {
+pub(crate) fn parse_date(text: &str) -> Result<jiff::civil::Date> {
     text.parse()
         .map_err(|_| JobError::usage(format!("run.date is `{text}`, expected a date such as `2024-05-01`")))
 }
 
-pub(super) fn parse_instant(text: &str) -> Result<InstantMicros> {
+pub(crate) fn parse_instant(text: &str) -> Result<InstantMicros> {
     let instant: jiff::Timestamp = text.parse().map_err(|_| {
         JobError::usage(format!(
             "rates.known_as_of is `{text}`, expected an instant such as `2024-05-01T06:00:00Z`"

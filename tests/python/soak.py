@@ -21,6 +21,7 @@ import cambist
 import clusters
 import faults
 import stores
+import table_checks
 from clusters import is_alive, kill, wait_until
 from fault_proxy import FaultProxy
 
@@ -31,7 +32,8 @@ COMMIT_POINTS = ("commit.before_record", "commit.after_record", "publish.file", 
                  "publish.before_marker", "publish.after_marker")
 # Longer than the scheduler's patience with a silent executor.
 HANG_SECONDS = 8
-DELAY_SECONDS_MAX = 2.5
+# A run of these takes a second or two.
+DELAY_SECONDS_MAX = 1.2
 BURST = {"500": 0.1, "503": 0.1, "reset": 0.1, "slow": 0.02}
 OUTAGE_SECONDS = 8
 
@@ -43,7 +45,7 @@ class Soak:
         self.folder, self.cluster, self.proxy, self.chance = folder, cluster, proxy, chance
         self.scheduler, self.executors = cluster.processes()
         self.environment = stores.environment(proxy.url)
-        self.names = 0
+        self.names, self.kind, self.run, self.has_hit = 0, None, None, False
         self.totals = collections.Counter()
         self.complete()
 
@@ -73,7 +75,9 @@ class Soak:
             self.totals[name] += int(self.cluster.metric(f"cambist_{name}_total"))
 
     def delay(self):
+        """Waits for a random moment of the run, and notes whether it still runs then."""
         time.sleep(self.chance.uniform(0, DELAY_SECONDS_MAX))
+        self.has_hit = self.run.poll() is None
 
     # The faults. Each gets the started run and returns what it did, once it is done.
 
@@ -112,7 +116,7 @@ class Soak:
         self.note_counters()
         kill(self.scheduler)
         self.restart_scheduler()
-        return f"kill -9 of the scheduler"
+        return "kill -9 of the scheduler"
 
     def store_burst(self):
         self.proxy.spoil(BURST)
@@ -133,7 +137,7 @@ KINDS = {
 
 def one_run(soak, jobs, number):
     """Returns what was injected, what was found and whether the fault was seen to happen."""
-    kind = soak.chance.choices(list(KINDS), KINDS.values())[0]
+    kind = soak.kind = soak.chance.choices(list(KINDS), KINDS.values())[0]
     on_store = kind.startswith("store") or soak.chance.random() < 0.3
     job = jobs["store" if on_store else "file"]
     output = f"run-{number}" if on_store else soak.folder / f"run-{number}" / "table"
@@ -151,6 +155,7 @@ def one_run(soak, jobs, number):
         soak.restart_scheduler(fault.environment)
         wait_until(lambda: len(soak.cluster.executors()) >= EXECUTORS, "the executors do not come back")
     started = job.start(soak.cluster, output)
+    soak.run, soak.has_hit = started[0], False
     if kind == "task":
         injected = fault.setting
     elif kind == "commit":
@@ -165,11 +170,17 @@ def one_run(soak, jobs, number):
     if armed:
         soak.drop(armed)
     view = faults.run_view(soak.cluster, done.summary.get("run_id"))
-    job.check(output, done)
-    fired = " (fired)" if fault and fault.firings() else ""
+    # What a driver or a task left that died, hung or came late; hidden, and `table gc` must clear it away.
+    hidden = 0 if on_store else len(table_checks.staged_files(output))
+    names = [view["id"], *(f"{view['id']}-{attempt}" for attempt in range(2, view["attempt"] + 1))]
+    job.check(output, done, **({} if on_store else {"leftovers": names}))
+    soak.totals["hidden_staged_files"] += hidden
+    if fault:
+        soak.has_hit = bool(fault.firings())
+    hit = (" (in its midst)" if soak.has_hit else "") + (f", {hidden} hidden staged files left to gc" if hidden else "")
     soak.complete()
     wait_until(soak.cluster.is_idle, "vcores stay taken")
-    return kind, f"{injected}{fired}", view
+    return kind, f"{injected}{hit}", view
 
 
 def main():
@@ -179,11 +190,11 @@ def main():
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     chance, kinds, wrong, begun = random.Random(options.seed), collections.Counter(), [], time.monotonic()
-    attempts = collections.Counter()
+    attempts, hits = collections.Counter(), 0
     with tempfile.TemporaryDirectory(prefix="cambist-soak-") as folder:
         folder = pathlib.Path(folder)
         with stores.moto(folder) as endpoint, FaultProxy(endpoint, seed=options.seed, delay_seconds=0.5) as proxy:
-            jobs = {"file": faults.Job(folder / "job", rows=800),
+            jobs = {"file": faults.Job(folder / "job", files=30),
                     "store": faults.StoredJob(stores.Bucket(endpoint, name="cambist-soak"), folder / "stored")}
             with clusters.up(folder / "cluster", 1, env=stores.environment(proxy.url)) as cluster:
                 soak = Soak(folder, cluster, proxy, chance)
@@ -193,18 +204,19 @@ def main():
                         kind, injected, view = one_run(soak, jobs, number)
                         kinds[kind] += 1
                         attempts[view["attempt"]] += 1
+                        hits += soak.has_hit
                         found = f"{view['state']} in attempt {view['attempt']}"
                     except Exception as failed:
                         wrong.append(number)
                         found = f"WRONG: {failed}\n{traceback.format_exc()}\n{cluster.logs()}"
-                        injected = "see the trace"
+                        injected = soak.kind
                         recover(soak)
                     print(f"run {number}: {injected}; {found}, {time.monotonic() - at:.1f} s", flush=True)
                 soak.note_counters()
                 rss = int(pathlib.Path(f"/proc/{soak.scheduler}/statm").read_text().split()[1]) * 4096 >> 20
                 summary = {
                     "seed": options.seed, "runs": options.runs, "well": options.runs - len(wrong), "wrong": wrong,
-                    "seconds": round(time.monotonic() - begun), "faults": dict(kinds), "attempts": dict(attempts),
+                    "seconds": round(time.monotonic() - begun), "faults": dict(kinds), "hit_in_the_midst": hits, "attempts": dict(attempts),
                     "store_faults": dict(proxy.injected), "counters": dict(soak.totals),
                     "scheduler_rss_mib": rss,
                 }

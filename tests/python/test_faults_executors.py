@@ -85,6 +85,28 @@ def test_all_executors_die_and_new_ones_come(job, output, tmp_path):
         say(" and ".join(fault.firings()), what_happened(cluster, view))
 
 
+@pytest.mark.parametrize("point", ["task.writing", "task.before_manifest"])
+def test_the_only_executor_dies_while_files_are_merged(job, output, tmp_path, point):
+    """The second pass of a run: the first one's files are there, and stay until the commit has the merged ones."""
+    # Alone, it passes the point once or more in each task of the first pass.
+    passes = {"task.writing": faults.DAYS}.get(point, 1) * job.files
+    fault = Fault(tmp_path, f"{point}:kill:{passes + 1}")
+    with clusters.up(tmp_path / "cluster", 1, env=fault.environment) as cluster:
+        started = job.start(cluster, output, "--files-per-partition", 4)
+        fault.wait()
+        wait_lost(cluster, 0)
+        manifests = len([path for path in faults.staged_files(output) if "/manifests/" in path])
+        assert manifests >= job.files, "it did not die in the second pass"
+        cluster.start_executor("new")
+        # Fewer files than where nothing is merged.
+        report = job.check(output, cambist.finish(*started), without=("files", "bytes"))
+        assert report["files"] < job.quiet["files"]
+        view = run_view(cluster)
+        assert view["attempt"] == 1
+        job.check_next(cluster, tmp_path)
+        say(f"{fault.firings()[0]} in the merging pass", f"{what_happened(cluster, view)}, {report['files']} files")
+
+
 @pytest.mark.parametrize("point", ["task.writing:pause:3", "task.before_manifest:pause"])
 def test_an_executor_hangs_and_comes_back_when_all_is_over(job, output, tmp_path, point):
     """Its late results find the run published: nothing changes but what nobody sees."""

@@ -19,8 +19,16 @@ mod tests;
 use std::io;
 
 /// The points inside a task, in the order in which it passes them.
-const TASK_POINTS: &[&str] =
-    &["task.scanning", "task.writing", "task.before_manifest", "task.after_manifest"];
+const TASK_POINTS: &[&str] = &[
+    "task.scanning",
+    "task.writing",
+    "task.before_manifest",
+    "task.after_manifest",
+    "query.passing",
+    "query.stage_end",
+    "query.result",
+    "query.result_end",
+];
 
 /// Every point, in the order in which a run passes them first.
 pub const POINTS: &[&str] = &[
@@ -48,6 +56,12 @@ pub const POINTS: &[&str] = &[
     "publish.checkpoint",
     "gc.history",
     "gc.staging",
+    // A query has other tasks; only the driver of a cluster fetches what tasks have left.
+    TASK_POINTS[4],
+    TASK_POINTS[5],
+    TASK_POINTS[6],
+    TASK_POINTS[7],
+    "cluster.fetching",
 ];
 
 /// Does here what the environment asks for.

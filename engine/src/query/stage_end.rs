@@ -20,6 +20,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::{StreamExt, stream};
 
 use crate::failure::{FailureKind, TaskFailure};
+use crate::fault;
 use crate::plan_node::single_child_plan;
 use crate::progress::RunProgress;
 
@@ -71,11 +72,15 @@ impl ExecutionPlan for StageEnd {
             let (bytes, progress) = (Arc::clone(&bytes), progress.clone());
             async move {
                 let Some(batch) = input.next().await.transpose().map_err(carried)? else {
+                    let last = if bytes_max.is_some() { "query.result_end" } else { "query.stage_end" };
+                    fault::task_point(last).map_err(DataFusionError::IoError).map_err(carried)?;
                     if let Some(progress) = progress {
                         progress.add_task();
                     }
                     return Ok(None);
                 };
+                let each = if bytes_max.is_some() { "query.result" } else { "query.passing" };
+                fault::task_point(each).map_err(DataFusionError::IoError).map_err(carried)?;
                 if let Some(bytes_max) = bytes_max {
                     let of_batch = bytes_of(&batch)?;
                     if bytes.fetch_add(of_batch, Ordering::Relaxed).saturating_add(of_batch) > bytes_max {

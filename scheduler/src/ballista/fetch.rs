@@ -34,6 +34,7 @@ pub(super) async fn fetch(
     locations: Vec<PartitionLocation>,
     settings: &ClusterSettings,
 ) -> Result<Vec<RecordBatch>, FetchError> {
+    cambist_engine::fault::point("cluster.fetching");
     let clients = connect(&locations, settings.fetch_timeout).await?;
     let mut parts = stream::iter(locations)
         .map(|location| fetch_partition(location, &clients, settings))

@@ -17,6 +17,8 @@ mod prepared;
 mod report;
 mod run;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use options::{
     QueryConfig, QueryOutputSpec, QueryRatesSpec, QueryRunSpec, QuerySection, QuerySpec, QueryTableSpec,

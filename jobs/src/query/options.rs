@@ -351,7 +351,7 @@ mod tests {
             ),
             (
                 json!({"tables": {"u": {"url": "x.csv", "types": {"a": "money"}}}}),
-                "tables.u.types.a: unknown type `money`",
+                "tables.u.types.a: unknown column type `money`",
             ),
             (json!({"rates": {"mode": "date"}}), "rates.url is not given"),
             (json!({"rates": {"url": "r", "mode": "day"}}), "rates.mode is `day`, expected date or instant"),

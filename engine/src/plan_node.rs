@@ -2,8 +2,14 @@
 
 /// Implements the structural half of `ExecutionPlan` for an operator with the fields `input` and
 /// `properties` and a method `with_input(&self, Arc<dyn ExecutionPlan>) -> Result<Self>`.
+///
+/// An operator that `keeps_order` may get its input sorted by the planner where its output is to be sorted;
+/// `properties` must then tell that order.
 macro_rules! single_child_plan {
     () => {
+        $crate::plan_node::single_child_plan!(keeps_order: true);
+    };
+    (keeps_order: $keeps_order:literal) => {
         fn name(&self) -> &str {
             Self::static_name()
         }
@@ -17,7 +23,7 @@ macro_rules! single_child_plan {
         }
 
         fn maintains_input_order(&self) -> Vec<bool> {
-            vec![true]
+            vec![$keeps_order]
         }
 
         fn benefits_from_input_partitioning(&self) -> Vec<bool> {

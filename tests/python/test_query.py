@@ -20,7 +20,7 @@ CUSTOMERS, ORDERS = 400, 6000
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """Two executors, shared by the tests of this file."""
-    with clusters.up(tmp_path_factory.mktemp("cluster"), executor_flags=("--cores=2",)) as running:
+    with clusters.up(tmp_path_factory.mktemp("cluster")) as running:
         yield running
 
 
@@ -66,7 +66,7 @@ def tables(shop):
 
 
 def write_spec(path, sql, output, tables, **sections):
-    path.write_text(samples.toml({"query": {"sql": sql}, "output": {"url": output}, **tables, **sections}))
+    path.write_text(samples.toml({"query": {"sql": sql}, "output": {"url": output}} | tables | sections))
     return path
 
 
@@ -263,7 +263,9 @@ def test_broken_records_are_refused_or_left_out_and_counted(cluster, tmp_path):
 def test_a_result_beyond_its_bound_is_refused(cluster, tables, tmp_path):
     sql = "SELECT * FROM orders"
     for place in ((), ("--cluster", cluster.url)):
-        refused, output = run_query(tmp_path, sql, tables[0], place, output={"url": tmp_path / "o.csv", "max_bytes": 9000})
+        bound = write_spec(tmp_path / "q.toml", sql, tmp_path / "o.csv", tables[0] | {"output": {
+            "url": tmp_path / "o.csv", "max_bytes": 9000}})
+        refused = cambist.run("run", "query", "--spec", bound, *place)
         assert refused.code == cambist.USAGE, refused
         assert "the result has more than 9000 bytes" in refused.stderr
         assert not (tmp_path / "o.csv").exists()
@@ -283,8 +285,8 @@ def test_a_failure_has_the_same_kind_and_words_in_both_places(cluster, tables, t
         ("SELECT day, sum(1 / (order_id - order_id)) AS n FROM orders GROUP BY day ORDER BY day",
          cambist.DATA_AT_FAULT, "ivide by zero"),
     ):
-        here, output = run_query(tmp_path, sql, spec)
-        there, _ = run_query(tmp_path, sql, spec, ("--cluster", cluster.url))
+        here, output = run_query(tmp_path, sql, spec, ("--json",))
+        there, _ = run_query(tmp_path, sql, spec, ("--json", "--cluster", cluster.url))
         assert (here.code, there.code) == (code, code), (here, there)
         assert words in here.stderr and there.stderr == here.stderr, (here, there)
         assert not output.exists()

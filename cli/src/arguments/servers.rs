@@ -37,7 +37,7 @@ pub(crate) struct SchedulerArguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = value_parser!(u64).range(5..=86_400))]
     pub(crate) stall_timeout: u64,
     /// How often the work of a run is submitted again when executors die or nothing moves; then the run fails.
-    #[arg(long, value_name = "TIMES", default_value_t = 3, value_parser = value_parser!(u32).range(0..=100))]
+    #[arg(long, value_name = "TIMES", default_value_t = 6, value_parser = value_parser!(u32).range(0..=100))]
     pub(crate) resubmissions: u32,
     /// How long running runs may take to finish when this process is told to stop; what is left is taken up
     /// at the next start.

@@ -91,7 +91,7 @@ impl DisplayAs for RecordScreen {
 }
 
 impl ExecutionPlan for RecordScreen {
-    single_child_plan!();
+    single_child_plan!(keeps_order: false);
 
     fn statistics_from_inputs(
         &self,

@@ -343,7 +343,7 @@ mod tests {
             (json!({"tables": {"u": {"url": ""}}}), "tables.u.url is not given"),
             (
                 json!({"tables": {"u": {"url": "x", "format": "xls"}}}),
-                "tables.u.format: unknown format `xls`",
+                "tables.u.format: invalid format `xls`",
             ),
             (
                 json!({"tables": {"u": {"url": "x", "format": "cambist", "types": {"a": "int64"}}}}),

@@ -41,7 +41,8 @@ impl Default for ClusterSettings {
             expire_interval: Duration::from_secs(5),
             executor_wait: Duration::from_secs(300),
             stall_timeout: Duration::from_secs(600),
-            resubmissions_max: 3,
+            // Of executors that vanish together each can cost one; the pauses outlast the executors' timeout.
+            resubmissions_max: 6,
             resubmission_pause: Duration::from_secs(1),
             task_attempts_max: 4,
             leak_patience: Duration::from_secs(5),

@@ -33,7 +33,16 @@ pub struct RunContext {
 impl RunContext {
     /// Returns the name under which this attempt stages its files, unique to it.
     pub fn staging_name(&self) -> String {
-        match self.attempt {
+        self.staging_name_of(self.attempt)
+    }
+
+    /// Returns the names under which earlier attempts at the run staged theirs.
+    pub fn earlier_staging_names(&self) -> impl Iterator<Item = String> {
+        (1..self.attempt).map(|attempt| self.staging_name_of(attempt))
+    }
+
+    fn staging_name_of(&self, attempt: u32) -> String {
+        match attempt {
             0 | 1 => self.run_id.clone(),
             attempt => format!("{}-{attempt}", self.run_id),
         }

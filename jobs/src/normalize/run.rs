@@ -68,6 +68,10 @@ pub async fn normalize(config: &NormalizeConfig, context: &RunContext) -> Result
         CommitOutcome::Committed { number } => {
             context.observer.reached(RunPhase::Committed { commit: number }).await?;
             table.publish(number).await.map_err(|error| of_table(&error))?;
+            // No earlier attempt can commit any more: its inputs are done.
+            for name in context.earlier_staging_names() {
+                discard(&table.staging(&name)).await;
+            }
             report.commit = number;
             report.seconds = seconds(started);
             Ok(report)

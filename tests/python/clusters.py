@@ -61,10 +61,17 @@ class Cluster:
         """Starts a scheduler with the flags of the one of `cluster up`, which must be dead; `without` some of them."""
         command = self.commands[self.processes()[0]]
         command = [word for word in command if not word.startswith(tuple(without))] if without else command
-        process = self.start(name, [*command, *more_flags], env)
-        wait_until(lambda: process.poll() is not None or self.answers(), "the scheduler does not answer")
-        assert process.poll() is None, self.logs()
-        return process
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            process = self.start(name, [*command, *more_flags], env)
+            wait_until(lambda: process.poll() is not None or self.answers(), "the scheduler does not answer")
+            if process.poll() is None:
+                return process
+            # The port is one that the kernel gives to outgoing connections: one of those may have it for a while.
+            log = (self.folder / f"{name}.log").read_text(errors="replace")
+            is_taken = "cannot listen" in log[-LOG_TAIL_BYTES:]
+            assert is_taken and time.monotonic() < deadline, self.logs()
+            time.sleep(0.5)
 
     def answers(self):
         try:

@@ -60,6 +60,7 @@ pub struct RunQuery {
 pub struct WatchQuery {
     /// The `version` that the caller has: the answer waits until the run's differs.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(format = "uint64")]
     pub since: Option<u64>,
     /// Seconds to wait at most; without a change the present state is the answer.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,14 +18,21 @@ const OBJECTS_MAX: usize = 5_000_000;
 /// Where the store cannot be asked, or holds too many objects for one list.
 pub async fn find_objects(handle: &StoreHandle, location: &Location) -> Result<Vec<ObjectMeta>, StoreError> {
     let is_folder = location.local_path().is_some_and(|path| path.is_dir());
-    if !is_folder && !location.path().is_root() {
-        match handle.store.head(location.path()).await {
-            Ok(object) => return Ok(vec![object]),
-            Err(object_store::Error::NotFound { .. }) => {}
-            Err(source) => return Err(StoreError::request("read", location)(source)),
-        }
+    if is_folder || location.path().is_root() {
+        return list_objects(handle.store.as_ref(), location).await;
     }
-    list_objects(handle.store.as_ref(), location).await
+    match handle.store.head(location.path()).await {
+        Ok(object) => Ok(vec![object]),
+        Err(object_store::Error::NotFound { .. }) => list_objects(handle.store.as_ref(), location).await,
+        // Who may read what lies below a folder may not be allowed to ask for an object of the folder's name.
+        Err(refused @ object_store::Error::PermissionDenied { .. }) => {
+            match list_objects(handle.store.as_ref(), location).await {
+                Ok(objects) if !objects.is_empty() => Ok(objects),
+                _ => Err(StoreError::request("read", location)(refused)),
+            }
+        }
+        Err(failed) => Err(StoreError::request("read", location)(failed)),
+    }
 }
 
 /// Returns all objects below the folder `location`, however deep, sorted by path.

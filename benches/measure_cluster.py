@@ -98,10 +98,11 @@ def small_jobs(folder, runs, cluster):
     source = folder / "small"
     if not source.exists():
         subprocess.run([TARGET / "make_transactions", source, "1000", "csv"], check=True)
+    shutil.rmtree(folder / "out-small", ignore_errors=True)
     seconds, memory = [], []
     for number in range(runs):
         # A table of its own for each: what a growing table costs is not the cluster's.
-        output = fresh(folder / "out-small" / str(number % 2))
+        output = folder / "out-small" / str(number)
         command = normalize(source, "csv", folder / "rates", output, "--cluster", cluster.url)
         taken, report = timed(command)
         assert report["status"] == "committed", report

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use cambist_engine::execution::Execution;
@@ -87,4 +88,14 @@ impl RunObserver for Unobserved {
     async fn reached(&self, _phase: RunPhase) -> Result<()> {
         Ok(())
     }
+}
+
+/// Returns the seconds since `started`, for a report.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::float_arithmetic,
+    reason = "a duration for a person, no amount"
+)]
+pub(crate) fn seconds_since(started: Instant) -> f64 {
+    started.elapsed().as_millis() as f64 / 1000.0
 }

@@ -1,9 +1,7 @@
 //! Failures of the layers below, told by what the caller should do about them.
 
-use std::error::Error as StdError;
-
 use cambist_engine::execution::ExecutionError;
-use cambist_engine::failure::{FailureKind, TaskFailure};
+use cambist_engine::failure::{FailureKind, TaskFailure, chain};
 use cambist_engine::files::FilesError;
 use cambist_engine::merge::MergeError;
 use cambist_engine::rates::RatesError;
@@ -52,20 +50,6 @@ fn of_failure(failure: TaskFailure) -> JobError {
     let mut failed = JobError::new(kind, failure.message);
     failed.hint = failure.hint;
     failed
-}
-
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(found) = cause {
-        let next = found.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = found.source();
-    }
-    text
 }
 
 /// An error of a record reader.

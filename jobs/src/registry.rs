@@ -27,6 +27,18 @@ pub struct OptionDescription {
     pub doc: &'static str,
 }
 
+impl OptionDescription {
+    /// Describes an option.
+    pub const fn new(
+        key: &'static str,
+        kind: &'static str,
+        default: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self { key, kind, default, doc }
+    }
+}
+
 /// A registered job.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct JobDescription {

@@ -13,9 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use crate::http::{
-    ClusterInfo, ExecutorList, ExecutorView, JobList, JobView, RunPage, RunQuery, SubmitRequest,
-};
+use crate::ballista::ExecutorView;
+use crate::http::{ClusterInfo, ExecutorList, JobList, JobView, RunPage, RunQuery, SubmitRequest};
 use crate::service::RunView;
 
 /// How long a connection may take to come about.

@@ -2,10 +2,9 @@
 
 pub mod ballista;
 pub mod client;
-mod error_chain;
 pub mod http;
 mod scheduler;
 pub mod service;
 
-use error_chain::chain;
+use cambist_engine::failure::chain;
 pub use scheduler::{Scheduler, SchedulerConfig, SchedulerError, run};

@@ -13,8 +13,8 @@ use cambist_jobs::error::{ErrorKind, JobError};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::ballista::{self, Cluster, ClusterError, ClusterSettings};
-use crate::http::{self, ClusterInfo, ClusterView, ExecutorStatus, ExecutorView, Measure};
+use crate::ballista::{Cluster, ClusterError, ClusterSettings, ExecutorView};
+use crate::http::{self, ClusterInfo, ClusterView, Measure};
 use crate::service::{Clock, JobService, ServiceError, ServiceSettings};
 
 /// How long requests at work may take once everything else has stopped.
@@ -182,20 +182,7 @@ impl ClusterView for JoinedCluster {
     }
 
     async fn executors(&self) -> Vec<ExecutorView> {
-        let view = |executor: ballista::ExecutorView| ExecutorView {
-            id: executor.id,
-            host: executor.host,
-            port: executor.port,
-            vcores_total: executor.vcores_total,
-            vcores_free: executor.vcores_free,
-            last_heartbeat_seconds_ago: executor.last_heartbeat_seconds_ago,
-            status: match executor.status {
-                ballista::ExecutorStatus::Active => ExecutorStatus::Active,
-                ballista::ExecutorStatus::Terminating => ExecutorStatus::Terminating,
-                ballista::ExecutorStatus::Lost => ExecutorStatus::Lost,
-            },
-        };
-        self.0.executors().await.into_iter().map(view).collect()
+        self.0.executors().await
     }
 
     async fn measures(&self) -> Vec<Measure> {

@@ -6,8 +6,8 @@ use std::process::Child;
 use std::time::Duration;
 
 use cambist_jobs::error::{ErrorKind, JobError, Result};
+use cambist_scheduler::ballista::ExecutorStatus;
 use cambist_scheduler::client::Client;
-use cambist_scheduler::http::ExecutorStatus;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::folder::{Cluster, ClusterFolder};

@@ -9,6 +9,7 @@ use datafusion::common::DataFusionError;
 use tokio::task::JoinError;
 
 use super::carried::Carried;
+use super::chain;
 use super::{FailureKind, TaskFailure};
 use crate::record::RecordError;
 use crate::store::{StoreError, find_refusal};
@@ -187,18 +188,4 @@ fn next_cause<'a>(found: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdErr
         Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
         None => found.source(),
     }
-}
-
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(found) = cause {
-        let next = found.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = found.source();
-    }
-    text
 }

@@ -4,12 +4,14 @@
 //! error still is, inside the task, and only its outcome travels.
 
 mod carried;
+mod chain;
 mod classify;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
+pub use chain::chain;
 use serde::{Deserialize, Serialize};
 
 /// What should be done about a failed task.

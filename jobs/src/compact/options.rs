@@ -96,25 +96,21 @@ pub fn describe() -> JobDescription {
     }
 }
 
-const fn option(
-    key: &'static str,
-    kind: &'static str,
-    default: &'static str,
-    doc: &'static str,
-) -> OptionDescription {
-    OptionDescription { key, kind, default, doc }
-}
-
 const OPTIONS: &[OptionDescription] = &[
-    option("output.url", "folder", "required", "The table: a local path or `s3://`"),
-    option("output.partition", "partition such as `dt=2024-05-01`", "all", "The only partition to look at"),
-    option(
+    OptionDescription::new("output.url", "folder", "required", "The table: a local path or `s3://`"),
+    OptionDescription::new(
+        "output.partition",
+        "partition such as `dt=2024-05-01`",
+        "all",
+        "The only partition to look at",
+    ),
+    OptionDescription::new(
         "output.files_max",
         "files, 1 or more",
         "1",
         "Small files that a batch may have in a partition before they are merged",
     ),
-    option(
+    OptionDescription::new(
         "output.target_bytes",
         "bytes, 1 MiB or more",
         "134217728 (128 MiB)",

@@ -17,7 +17,7 @@ use datafusion::prelude::SessionContext;
 use super::options::CompactConfig;
 use super::plan::{CompactPlan, RowKind, plan};
 use super::report::{CompactReport, CompactStatus};
-use crate::context::{RunContext, RunPhase};
+use crate::context::{RunContext, RunPhase, seconds_since};
 use crate::error::{JobError, Result};
 use crate::input::{of_execution, of_merge, of_table, planning};
 use crate::normalize::{RULES_VERSION, data_file};
@@ -45,7 +45,7 @@ pub async fn compact(config: &CompactConfig, context: &RunContext) -> Result<Com
     let plan = plan(&reader, config).await?;
     let mut report = report(context, &plan);
     if plan.sets.is_empty() {
-        report.seconds = seconds(started);
+        report.seconds = seconds_since(started);
         return Ok(report);
     }
     let slots = context.execution.slots().await.map_err(of_execution)?;
@@ -70,7 +70,7 @@ pub async fn compact(config: &CompactConfig, context: &RunContext) -> Result<Com
     context.progress.set_done(report.bytes_before, report.rows, tasks.len() as u64);
     report.files_after = merged.len() as u64;
     report.bytes_after = merged.iter().map(|(_, file)| file.staged.bytes).sum();
-    report.seconds = seconds(started);
+    report.seconds = seconds_since(started);
     commit(&mut reader.table, context, &plan, &merged, report, started).await
 }
 
@@ -176,7 +176,7 @@ async fn commit(
             report.overtaken = plan.sets.len() as u64;
         }
     }
-    report.seconds = seconds(started);
+    report.seconds = seconds_since(started);
     Ok(report)
 }
 
@@ -225,13 +225,4 @@ fn report(context: &RunContext, plan: &CompactPlan) -> CompactReport {
         overtaken: 0,
         seconds: 0.0,
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::float_arithmetic,
-    reason = "a duration for a person, no amount"
-)]
-fn seconds(started: Instant) -> f64 {
-    started.elapsed().as_millis() as f64 / 1000.0
 }

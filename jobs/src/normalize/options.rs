@@ -181,183 +181,199 @@ pub fn describe() -> JobDescription {
     }
 }
 
-const fn option(
-    key: &'static str,
-    kind: &'static str,
-    default: &'static str,
-    doc: &'static str,
-) -> OptionDescription {
-    OptionDescription { key, kind, default, doc }
-}
-
 const OPTIONS: &[OptionDescription] = &[
-    option(
+    OptionDescription::new(
         "source.url",
         "file, folder or glob",
         "required",
         "The transactions: a local path or `s3://`; `{date}`, `{yyyy}`, `{mm}`, `{dd}` stand for the date of `run.date`; names that begin with `_` or `.` are passed over",
     ),
-    option(
+    OptionDescription::new(
         "source.format",
         "csv | ndjson | json | parquet",
         "by file name",
         "`json` is objects one after another, with or without line ends; gzip and zstd are told by their first bytes",
     ),
-    option("source.encoding", "utf-8 | latin1", "utf-8", "The encoding of text files"),
-    option("source.delimiter", "one byte", ",", "The CSV field delimiter; `\\t` for a tab"),
-    option("source.quote", "one byte", "\"", "The CSV quote"),
-    option(
+    OptionDescription::new("source.encoding", "utf-8 | latin1", "utf-8", "The encoding of text files"),
+    OptionDescription::new("source.delimiter", "one byte", ",", "The CSV field delimiter; `\\t` for a tab"),
+    OptionDescription::new("source.quote", "one byte", "\"", "The CSV quote"),
+    OptionDescription::new(
         "source.header",
         "boolean",
         "true",
         "Whether CSV files begin with a line of names; without one the columns are `column_1`, `column_2`, …",
     ),
-    option(
+    OptionDescription::new(
         "source.quoted_newlines",
         "boolean",
         "true",
         "Whether a quoted CSV field may hold line ends; `false` lets one large file be read by several tasks",
     ),
-    option(
+    OptionDescription::new(
         "source.time_zone",
         "IANA zone",
         "none",
         "The zone of event times that name none; required for such times",
     ),
-    option(
+    OptionDescription::new(
         "source.time_format",
         "strptime form",
         "ISO 8601",
         "The form of text event times, such as `%m/%d/%Y %H:%M`; a form without a time of day is a date already and is not moved",
     ),
-    option(
+    OptionDescription::new(
         "source.sql",
         "SELECT",
         "SELECT * FROM source",
         "Maps the columns of `source`, row by row; yields `amount`, `currency` and `event_time`",
     ),
-    option(
+    OptionDescription::new(
         "source.amount",
         "column, path or expression",
         "amount",
         "The amount: text, integer or decimal of at most 18 decimals, never floating point",
     ),
-    option("source.currency", "column, path or expression", "currency", "The currency code"),
-    option(
+    OptionDescription::new("source.currency", "column, path or expression", "currency", "The currency code"),
+    OptionDescription::new(
         "source.event_time",
         "column, path or expression",
         "event_time",
         "When the transaction happened: text, date or timestamp",
     ),
-    option(
+    OptionDescription::new(
         "source.types",
         "table of column = type",
         "CSV: text; JSON: what all values are; Parquet: its own",
         "`text`, `int64`, `decimal(p,s)`, `bool`, `date`, `timestamp` (local), `timestamptz` (an instant), `float64`",
     ),
-    option(
+    OptionDescription::new(
         "source.paths",
         "list of paths",
         "none",
         "Nested JSON fields, such as `amount.value`, that become columns of that name (quote it in the SQL)",
     ),
-    option(
+    OptionDescription::new(
         "source.tables.NAME",
         "url, format, encoding, delimiter, types",
         "none",
         "A small table that the SQL may join; read whole into memory, at most 64 MiB",
     ),
-    option(
+    OptionDescription::new(
         "source.max_record_bytes",
         "bytes",
         "1048576",
         "A record above this size is quarantined by its beginning",
     ),
-    option(
+    OptionDescription::new(
         "rates.url",
         "file, folder or glob",
         "required",
         "Rate snapshots of any known provider, told by their content",
     ),
-    option(
+    OptionDescription::new(
         "rates.mode",
         "date | instant",
         "date",
         "`date`: newest snapshot dated on or before the event's date; `instant`: newest that held at the event's instant",
     ),
-    option("rates.rate_zone", "IANA zone", "UTC", "The zone in which an event's date is taken"),
-    option(
+    OptionDescription::new(
+        "rates.rate_zone",
+        "IANA zone",
+        "UTC",
+        "The zone in which an event's date is taken",
+    ),
+    OptionDescription::new(
         "rates.max_age_days",
         "days, 0 to 36500",
         "7 (date), none (instant)",
         "An older snapshot is `RATE_STALE`",
     ),
-    option(
+    OptionDescription::new(
         "rates.known_as_of",
         "ISO 8601 instant",
         "the run's start",
         "Only snapshots known by then count; of several versions of one day the latest known",
     ),
-    option(
+    OptionDescription::new(
         "target.currencies",
         "list of codes",
         "required",
         "What to convert into; a row is quarantined where any of them fails",
     ),
-    option("target.rounding", "half_even | half_up", "half_even", "How the one rounding is done"),
-    option(
+    OptionDescription::new(
+        "target.rounding",
+        "half_even | half_up",
+        "half_even",
+        "How the one rounding is done",
+    ),
+    OptionDescription::new(
         "target.scales",
         "table of code = decimals, 0 to 18",
         "ISO 4217 minor units",
         "Required for a target without minor units, such as XAU or BTC",
     ),
-    option(
+    OptionDescription::new(
         "output.url",
         "folder",
         "required",
         "The table: a local path or `s3://`; its quarantine lies beside it under `<output>_quarantine`",
     ),
-    option(
+    OptionDescription::new(
         "output.partition_by",
         "column name",
         "dt",
         "The name of the partition column: the event date in the rate zone",
     ),
-    option(
+    OptionDescription::new(
         "output.lineage",
         "boolean",
         "false",
         "Adds `source_file` and `source_offset` (byte offset in the decompressed file, row number for Parquet)",
     ),
-    option(
+    OptionDescription::new(
         "output.retain_superseded_seconds",
         "seconds",
         "0",
         "How long superseded files stay where running queries read them",
     ),
-    option(
+    OptionDescription::new(
         "output.files_per_partition",
         "files, 1 to 10000",
         "16",
         "A run of more tasks merges what they wrote, wherever a partition has more files than this, before it commits",
     ),
-    option("quality.max_quarantine_ratio", "ratio, 0 to 1", "0.01", "Above it nothing is committed, exit 12"),
-    option("quality.allow_fan_out", "boolean", "false", "Lets the SQL return more rows than it read"),
-    option(
+    OptionDescription::new(
+        "quality.max_quarantine_ratio",
+        "ratio, 0 to 1",
+        "0.01",
+        "Above it nothing is committed, exit 12",
+    ),
+    OptionDescription::new(
+        "quality.allow_fan_out",
+        "boolean",
+        "false",
+        "Lets the SQL return more rows than it read",
+    ),
+    OptionDescription::new(
         "quality.allow_damaged",
         "boolean",
         "false",
         "Commits the whole records of files that are cut short or corrupt",
     ),
-    option("run.batch", "name", "default", "What this run replaces when it is run again"),
-    option("run.date", "YYYY-MM-DD", "none", "The batch is this date; also fills `{date}` in `source.url`"),
-    option(
+    OptionDescription::new("run.batch", "name", "default", "What this run replaces when it is run again"),
+    OptionDescription::new(
+        "run.date",
+        "YYYY-MM-DD",
+        "none",
+        "The batch is this date; also fills `{date}` in `source.url`",
+    ),
+    OptionDescription::new(
         "run.parallelism",
         "tasks, 1 to 1024",
         "the machine's cores; on a cluster by `run.task_bytes`",
         "Into how many tasks the source is cut; in one process they all run at once",
     ),
-    option(
+    OptionDescription::new(
         "run.task_bytes",
         "bytes, 1 MiB or more",
         "134217728 (128 MiB)",

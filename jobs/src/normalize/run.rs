@@ -20,7 +20,7 @@ use super::config::NormalizeConfig;
 use super::draft::draft;
 use super::plan::{NormalizePlan, plan};
 use super::report::{RunDetails, RunReport, RunStatus};
-use crate::context::{RunContext, RunPhase};
+use crate::context::{RunContext, RunPhase, seconds_since};
 use crate::error::{ErrorKind, JobError, Result};
 use crate::input::{of_execution, of_merge, of_table, running};
 use crate::staged::{StagingGuard, discard};
@@ -73,7 +73,7 @@ pub async fn normalize(config: &NormalizeConfig, context: &RunContext) -> Result
                 discard(&table.staging(&name)).await;
             }
             report.commit = number;
-            report.seconds = seconds(started);
+            report.seconds = seconds_since(started);
             Ok(report)
         }
         CommitOutcome::AlreadyDone { .. } => {
@@ -118,7 +118,7 @@ async fn prepare_commit(
     context.observer.reached(RunPhase::Executed).await?;
     let mut report =
         RunReport::of_counts(&context.run_id, &config.batch, &counts, &plan.targets, &plan.rates);
-    report.seconds = seconds(started);
+    report.seconds = seconds_since(started);
     let draft = draft(table, config, context, &plan, &files, &mut report)?;
     Ok(Drafted::Commit(Box::new(report), Box::new(draft)))
 }
@@ -233,13 +233,4 @@ async fn execute(
         .await
         .map_err(of_execution)?;
     read_manifests(&batches, &planned).map_err(running)
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::float_arithmetic,
-    reason = "a duration for a person, no amount"
-)]
-fn seconds(started: Instant) -> f64 {
-    started.elapsed().as_millis() as f64 / 1000.0
 }

@@ -213,74 +213,75 @@ pub fn describe() -> JobDescription {
     }
 }
 
-const fn option(
-    key: &'static str,
-    kind: &'static str,
-    default: &'static str,
-    doc: &'static str,
-) -> OptionDescription {
-    OptionDescription { key, kind, default, doc }
-}
-
 const OPTIONS: &[OptionDescription] = &[
-    option(
+    OptionDescription::new(
         "query.sql",
         "SELECT",
         "required",
         "The question; names are those of `tables`, as they are written",
     ),
-    option(
+    OptionDescription::new(
         "tables.NAME.url",
         "folder, file or glob",
         "required",
         "The table's folder, or raw files: a local path or `s3://`",
     ),
-    option(
+    OptionDescription::new(
         "tables.NAME.format",
         "cambist | csv | ndjson | json | parquet",
         "by file name",
         "`cambist` is a table that `normalize` writes: its live files, and its partition column as text",
     ),
-    option("tables.NAME.encoding", "utf-8 | latin1", "utf-8", "The encoding of text files"),
-    option("tables.NAME.delimiter", "one byte", ",", "The CSV field delimiter; `\\t` for a tab"),
-    option(
+    OptionDescription::new("tables.NAME.encoding", "utf-8 | latin1", "utf-8", "The encoding of text files"),
+    OptionDescription::new(
+        "tables.NAME.delimiter",
+        "one byte",
+        ",",
+        "The CSV field delimiter; `\\t` for a tab",
+    ),
+    OptionDescription::new(
         "tables.NAME.types",
         "table of column = type",
         "CSV: text; JSON: what all values are; Parquet: its own",
         "`text`, `int64`, `decimal(p,s)`, `bool`, `date`, `timestamp` (local), `timestamptz` (an instant), `float64`",
     ),
-    option(
+    OptionDescription::new(
         "rates.url",
         "file, folder or glob",
         "none",
         "The rate snapshots of `fx_convert` and the other functions that need rates",
     ),
-    option(
+    OptionDescription::new(
         "rates.mode",
         "date | instant",
         "date",
         "Whether an event uses the rate of its date or of its instant",
     ),
-    option(
+    OptionDescription::new(
         "rates.max_age_days",
         "days, 0 to 36500",
         "7 in date mode, none in instant mode",
         "The age above which a snapshot is too old",
     ),
-    option("rates.known_as_of", "instant", "the run's start", "Only snapshots that were known by then count"),
-    option(
+    OptionDescription::new(
+        "rates.known_as_of",
+        "instant",
+        "the run's start",
+        "Only snapshots that were known by then count",
+    ),
+    OptionDescription::new(
         "output.url",
         "file",
         "required",
         "The result: `.parquet`, `.csv` or `.ndjson`; created whole or not at all, never replaced",
     ),
-    option(
+    OptionDescription::new(
         "output.max_bytes",
         "bytes, 1 to 536870912",
         "268435456 (256 MiB)",
         "The most that the result may take in memory; a larger one is refused",
     ),
-    option(
+    OptionDescription::new(
         "run.allow_broken",
         "boolean",
         "false",

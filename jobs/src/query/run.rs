@@ -10,7 +10,7 @@ use super::options::QueryConfig;
 use super::output::{Output, Standing};
 use super::plan::{QueryPlan, plan};
 use super::report::{QueryReport, QueryStatus};
-use crate::context::{RunContext, RunPhase};
+use crate::context::{RunContext, RunPhase, seconds_since};
 use crate::error::{ErrorKind, JobError, Result};
 use crate::input::{of_execution, running};
 use crate::staged::StagingGuard;
@@ -38,7 +38,7 @@ pub async fn query(config: &QueryConfig, context: &RunContext) -> Result<QueryRe
             // From here on the account of what is created belongs to those who come after.
             staged.release();
             let created = create(context, &output, &mut report, &encoded).await;
-            report.seconds = seconds(started);
+            report.seconds = seconds_since(started);
             created.map(|()| report)
         }
         Err(failed) => {
@@ -76,7 +76,7 @@ async fn result(
         output: output.place(),
         content_hash: encoded.content_hash.to_string(),
         broken_records,
-        seconds: seconds(started),
+        seconds: seconds_since(started),
     };
     Ok((report, encoded))
 }
@@ -182,13 +182,4 @@ fn conflict(output: &Output) -> JobError {
         format!("`{}` exists and holds something else, nothing was written", output.place()),
     )
     .with_hint("remove it, or write to another output.url")
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::float_arithmetic,
-    reason = "a duration for a person, no amount"
-)]
-fn seconds(started: Instant) -> f64 {
-    started.elapsed().as_millis() as f64 / 1000.0
 }

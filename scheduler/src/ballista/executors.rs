@@ -18,8 +18,9 @@ use ballista_scheduler::config::TaskDistributionPolicy;
 use ballista_scheduler::scheduler_server::timestamp_secs;
 use ballista_scheduler::state::task_manager::JobInfoCache;
 use cambist_engine::executor_id::version_mismatch;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 use super::cluster::Cluster;
 
@@ -27,7 +28,7 @@ use super::cluster::Cluster;
 const DEPARTED_MAX: usize = 4096;
 
 /// An executor as the scheduler sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExecutorView {
     /// Its id, new with each start of its process.
     pub id: String,
@@ -46,7 +47,7 @@ pub struct ExecutorView {
 }
 
 /// Whether an executor takes tasks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutorStatus {
     /// It takes tasks.

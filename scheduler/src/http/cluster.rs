@@ -10,7 +10,8 @@ use axum::extract::State;
 
 use super::error::ApiError;
 use super::metrics::Measure;
-use super::types::{ClusterInfo, ErrorBody, ExecutorList, ExecutorView, Health};
+use super::types::{ClusterInfo, ErrorBody, ExecutorList, Health};
+use crate::ballista::ExecutorView;
 use crate::service::JobService;
 
 /// The store that the readiness check asks has this long to answer.

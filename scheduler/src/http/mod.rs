@@ -15,6 +15,6 @@ pub use cluster::ClusterView;
 pub use metrics::Measure;
 pub use router::{router, serve};
 pub use types::{
-    ClusterInfo, ErrorBody, ErrorBodyKind, ExecutorList, ExecutorStatus, ExecutorView, Health, JobList,
-    JobView, OptionView, RunPage, RunQuery, SubmitRequest, WatchQuery,
+    ClusterInfo, ErrorBody, ErrorBodyKind, ExecutorList, Health, JobList, JobView, OptionView, RunPage,
+    RunQuery, SubmitRequest, WatchQuery,
 };

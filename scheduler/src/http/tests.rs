@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::ballista::{ExecutorStatus, ExecutorView};
 use crate::client::Client;
 use crate::service::RunView;
 use crate::service::tests::bench::{Bench, PATIENCE, in_time, options};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::ballista::ExecutorView;
 use crate::service::{RunState, RunView};
 
 /// A run to be put on record.
@@ -79,37 +80,6 @@ pub struct ClusterInfo {
     pub rpc_host: String,
     /// The port on which executors register.
     pub rpc_port: u16,
-}
-
-/// A registered executor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ExecutorView {
-    /// Its id.
-    pub id: String,
-    /// Where it listens.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Tasks it can run at once.
-    pub vcores_total: u32,
-    /// Of these, free ones.
-    pub vcores_free: u32,
-    /// Whole seconds since its last sign of life.
-    pub last_heartbeat_seconds_ago: u64,
-    /// Whether it takes tasks.
-    pub status: ExecutorStatus,
-}
-
-/// Whether an executor takes tasks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ExecutorStatus {
-    /// It takes tasks.
-    Active,
-    /// It finishes what it has and leaves.
-    Terminating,
-    /// Nothing was heard of it for too long.
-    Lost,
 }
 
 /// The registered executors.

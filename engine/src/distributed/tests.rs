@@ -81,6 +81,8 @@ fn snapshot(day: i32, rates: &[(&str, &str)]) -> Snapshot {
         known_at: InstantMicros(0),
         location: String::new(),
         rates,
+        expires: None,
+        held: Vec::new(),
     }
 }
 

@@ -12,6 +12,7 @@ mod error_body;
 mod excerpt;
 mod intake;
 mod json;
+mod manual;
 mod rate_list;
 mod shape;
 #[cfg(test)]

@@ -139,6 +139,7 @@ impl Driver {
             refused: Vec::new(),
             notices: Vec::new(),
             entries: Vec::new(),
+            held: Vec::new(),
         };
         let reference = pin(&rates, &staging).await.unwrap();
         let books = Arc::new(RateBooks::new(stores.clone()));

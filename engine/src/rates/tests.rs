@@ -42,6 +42,7 @@ fn loaded(count: u8, max_age_days: Option<u32>) -> LoadedRates {
         refused: Vec::new(),
         notices: Vec::new(),
         entries: Vec::new(),
+        held: Vec::new(),
     }
 }
 

@@ -98,4 +98,21 @@ pub struct Snapshot {
     pub location: String,
     /// Units of each currency per one unit of the base; positive, sorted by code, without the base.
     pub rates: Vec<(CurrencyCode, Decimal)>,
+    /// The last day for which the rates may be used, where whoever entered them set one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<RateDate>,
+    /// The codes whose rates were published but are held back as implausible, in ascending order; they are
+    /// not among `rates`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<CurrencyCode>,
+}
+
+/// What the provider of rates that people entered begins with; the codes follow.
+pub(super) const MANUAL: &str = "manual:";
+
+impl Snapshot {
+    /// Tells whether people entered it, rather than a provider published it.
+    pub fn is_manual(&self) -> bool {
+        self.provider.starts_with(MANUAL)
+    }
 }

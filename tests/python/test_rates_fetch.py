@@ -18,7 +18,7 @@ KEY = "5ecretKeyOfTheTest/0123456789+abcdef"
 KEY_FORMS = [KEY, "5ecretKeyOfTheTest%2F0123456789%2Babcdef", "5ecretKeyOfTheTest"]
 INFRASTRUCTURE = 20
 # Patience costs tests time: pauses of some milliseconds do.
-HASTE = ["--retry-pause", "5ms", "--rate-limit", "10000/s"]
+HASTE = ["--retry-pause", "5ms"]
 VARIABLES = {"openexchangerates": "OPENEXCHANGERATES_APP_ID", "currencylayer": "CURRENCYLAYER_ACCESS_KEY",
              "exchangerate.host": "EXCHANGERATE_HOST_ACCESS_KEY"}
 
@@ -38,7 +38,8 @@ def days_between(first, last):
 
 def arguments(server, to, *what, provider="openexchangerates"):
     place = [] if provider == "url" else ["--base-url", server.url]
-    return ["rates", "fetch", "--provider", provider, *place, "--to", to, *HASTE, *what]
+    pace = [] if "--rate-limit" in what else ["--rate-limit", "10000/s"]
+    return ["rates", "fetch", "--provider", provider, *place, "--to", to, *HASTE, *pace, *what]
 
 
 def fetch(server, to, *what, provider="openexchangerates", env=None):

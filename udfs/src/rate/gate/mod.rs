@@ -29,14 +29,16 @@ use crate::currency::CurrencyCode;
 use crate::decimal::Decimal;
 
 /// What a snapshot is judged against; each part may be absent, and the gates that need it are then silent.
+///
+/// None of these snapshots may list an entry that is held: it would be taken for a good one.
 #[derive(Clone, Copy, Debug)]
 pub struct GateContext<'a> {
     /// The admitted snapshots of the same provider and base for earlier days, by ascending `rate_date`, one
-    /// for each day, without the entries that are held.
+    /// for each day.
     ///
-    /// The last is the predecessor. A currency that it does not have is looked up in those before it, so
-    /// that the second bad rate of a run is not compared with nothing because the first was held. How far
-    /// they go back is for the caller to choose; only the predecessor is needed.
+    /// The last is the predecessor. A currency that it does not have is looked up in those before it: the
+    /// second bad rate of a run must not pass as a new currency because the first was held. So they should
+    /// go back as far as a rate may stay held; one is enough for the other gates.
     pub predecessors: &'a [&'a Snapshot],
     /// A second provider's snapshot for the day, or its newest before; of any base.
     pub cross: Option<&'a Snapshot>,

@@ -11,7 +11,7 @@ use num_bigint::BigUint;
 
 use crate::decimal::{Decimal, POWERS_OF_TEN};
 
-/// The digits with which a ratio is shown; nothing is computed from them.
+/// The digits with which a ratio is shown at least; nothing is computed from them.
 const SHOWN_DIGITS: u32 = 6;
 
 /// A positive fraction.
@@ -102,7 +102,7 @@ fn digit_count(number: &BigUint) -> i64 {
     i64::try_from(number.to_string().len()).unwrap_or(i64::MAX)
 }
 
-/// Shows six digits that count, without an exponent and without zeros at the end of the decimals.
+/// Shows the first six or seven digits, all of a whole number, without an exponent and without zeros at the end of the decimals.
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The fraction lies between 10^(magnitude - 1) and 10^(magnitude + 1).

@@ -2,6 +2,7 @@ mod cross;
 mod feed;
 mod findings;
 mod jump;
+mod odd;
 mod publication;
 mod ratio;
 mod times;

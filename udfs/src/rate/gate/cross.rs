@@ -48,7 +48,7 @@ impl<'a> CrossRates<'a> {
         };
         let detail = format!(
             "{} of the {} shared currencies agree on {pivot} {} per {}, where {} of {} says {stated}; \
-             the base of one of the two is another, or its figure is wrong",
+             the base of one of the two is another, its figure is wrong, or the rates are of another day",
             votes.supporters(&pivot, &limit),
             votes.0.len(),
             cross.base,

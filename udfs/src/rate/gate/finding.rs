@@ -37,7 +37,7 @@ gates! {
     PowerOfTen = "power_of_ten",
     /// A rate differs from the second provider's.
     CrossCheck = "cross_check",
-    /// Most rates differ from the second provider's by one and the same factor.
+    /// Most rates differ from the second provider's by one and the same factor: another base, or another day.
     CrossBase = "cross_base",
     /// A rate changed too much from one publication to the next.
     Jump = "jump",
@@ -49,7 +49,7 @@ gates! {
     TimeFuture = "time_future",
     /// The snapshot's day, its timestamp and the day that was asked for are too far apart.
     TimeDate = "time_date",
-    /// The snapshot's timestamp is older than that of the day before.
+    /// The timestamp is older than that of the version it would replace, or of the day before.
     TimeOrder = "time_order",
 }
 

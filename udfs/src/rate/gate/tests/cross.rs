@@ -84,7 +84,7 @@ fn rates_that_are_per_another_base_than_they_say_are_one_finding() {
         texts,
         [
             "whole snapshot: cross_base: 4 of the 5 shared currencies agree on 1 EUR per USD, where ecb of 1970-04-11 \
-         says 0.8; the base of one of the two is another, or its figure is wrong"
+         says 0.8; the base of one of the two is another, its figure is wrong, or the rates are of another day"
         ]
     );
 }

@@ -58,6 +58,21 @@ fn a_timestamp_before_that_of_the_predecessor_is_held() {
     check_times(&dollars(100, "EUR 0.8"), &context, "");
 }
 
+// A snapshot that was fetched late from somewhere stale must not undo what is there.
+#[test]
+fn a_timestamp_before_that_of_the_version_it_would_replace_is_held() {
+    let replaced = stamped(100, 101 * DAY - 1);
+    let context =
+        GateContext { predecessors: &[&stamped(99, 0)], previous_version: Some(&replaced), ..ALONE };
+    check_times(&stamped(100, 101 * DAY - 1), &context, "");
+    check_times(&stamped(100, 101 * DAY - 2), &context, "* time_order");
+    let findings = check(&stamped(100, 100 * DAY), &context, &GateOptions::default());
+    assert_eq!(
+        findings[0].detail,
+        "stamped 1970-04-11T00:00:00Z; the version it would replace is stamped 1970-04-11T23:59:59.999999Z"
+    );
+}
+
 #[test]
 fn instants_at_the_ends_of_time_do_not_overflow() {
     for received_at in [InstantMicros(i64::MIN), InstantMicros(i64::MAX)] {

@@ -104,8 +104,11 @@ fn a_base_that_the_second_provider_lacks_is_found_by_the_others() {
     // day before decides.
     let (before, cross) = (dollars(99, "JPY 100"), euros(100, "JPY 125"));
     let context = GateContext { predecessors: &[&before], cross: Some(&cross), ..ALONE };
-    assert_eq!(held(&dollars(100, "JPY 10"), &context, &GateOptions::default()), "JPY power_of_ten");
-    assert_eq!(held(&dollars(100, "EUR 0.8, JPY 10"), &context, &GateOptions::default()), "JPY power_of_ten");
+    assert_eq!(held(&dollars(100, "JPY 1000"), &context, &GateOptions::default()), "JPY power_of_ten");
+    assert_eq!(
+        held(&dollars(100, "EUR 0.8, JPY 1000"), &context, &GateOptions::default()),
+        "JPY power_of_ten"
+    );
 }
 
 #[test]

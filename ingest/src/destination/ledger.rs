@@ -36,7 +36,8 @@ impl Destination for LedgerDestination {
             .iter()
             .filter_map(|provider| self.writer.latest(provider, date))
             .max_by_key(|version| version.known_at)?;
-        Some(Held { known_at: newest.known_at, metadata: newest.metadata.clone() })
+        let origin = newest.origin.to_owned();
+        Some(Held { known_at: newest.known_at, origin, metadata: newest.metadata.clone() })
     }
 
     async fn deliver(&mut self, parcel: Parcel) -> Result<Delivered, DeliveryError> {

@@ -615,7 +615,7 @@ def test_answers_arrive_in_firehose(firehose_built, moto_endpoint, tmp_path):
 
 
 def test_firehose_is_tried_again(firehose_built):
-    answers = [Answer(b"{}", 503), Answer.json({"__type": "ServiceUnavailableException"}, 400)]
+    answers = [Answer(b"{}", 503), Answer.json({"__type": "ThrottlingException"}, 400)]
 
     def play(request):
         if request.path != "/":

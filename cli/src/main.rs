@@ -3,6 +3,7 @@
 mod arguments;
 mod clock;
 mod command;
+mod duration;
 mod environment;
 mod job;
 mod local_cluster;

@@ -15,6 +15,7 @@ pub(crate) const REDRAW: Duration = Duration::from_millis(200);
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
 const COUNTED: &str = "{bar:30} {bytes} of {total_bytes}  {bytes_per_sec}  {msg}  {elapsed} (left {eta})";
+const THINGS: &str = "{bar:30} {pos} of {len} {msg}  {per_sec}  {elapsed} (left {eta})";
 const WAITING: &str = "{spinner} {msg}  {elapsed}";
 
 /// A progress line; draws nothing where stderr is no terminal.
@@ -79,6 +80,36 @@ impl ProgressLine {
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
+    }
+}
+
+/// A line that counts things of which each takes its time; draws nothing where stderr is no terminal.
+#[derive(Debug)]
+pub(crate) struct CountLine {
+    bar: ProgressBar,
+}
+
+impl CountLine {
+    /// Opens the line; `is_quiet` never shows it.
+    pub(crate) fn new(is_quiet: bool, what: &'static str) -> Self {
+        let target = if is_quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(0), target);
+        if let Ok(style) = ProgressStyle::with_template(THINGS) {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        Self { bar }
+    }
+
+    /// Shows how many of how many are done.
+    pub(crate) fn show(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+    }
+
+    /// Takes the line away for good.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::workspace;
 
-const CRATES: &[&str] = &["udfs", "engine", "jobs", "cli"];
+const CRATES: &[&str] = &["udfs", "engine", "jobs", "ingest", "cli"];
 
 /// Longer files have a seam somewhere.
 const LINES_MAX: usize = 500;

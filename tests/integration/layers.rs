@@ -9,10 +9,11 @@ use crate::workspace;
 
 /// Which crates of ours each crate may use. `cambist-tests` and `cambist-benches` may use any library.
 const EDGES: &[(&str, &[&str])] = &[
-    ("cambist", &["cambist-executor", "cambist-jobs", "cambist-scheduler"]),
+    ("cambist", &["cambist-executor", "cambist-ingest", "cambist-jobs", "cambist-scheduler"]),
     ("cambist-scheduler", &["cambist-jobs", "cambist-engine"]),
     ("cambist-executor", &["cambist-engine"]),
     ("cambist-jobs", &["cambist-engine", "cambist-udfs"]),
+    ("cambist-ingest", &["cambist-engine", "cambist-udfs"]),
     ("cambist-engine", &["cambist-udfs"]),
     ("cambist-udfs", &[]),
 ];

@@ -2,10 +2,12 @@
 
 mod cluster;
 mod normalize;
+mod rates;
 mod run;
 mod servers;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -13,8 +15,10 @@ pub(crate) use self::cluster::{
     ClusterCommand, ClusterDownArguments, ClusterStatusArguments, ClusterUpArguments, RunsCommand,
 };
 pub(crate) use self::normalize::NormalizeArguments;
+pub(crate) use self::rates::{RatesCommand, RatesFetchArguments};
 pub(crate) use self::run::{ClusterArgument, PlaceArguments, RunArguments};
 pub(crate) use self::servers::{ExecutorArguments, SchedulerArguments};
+use crate::duration;
 
 /// Turns raw multi-currency transactions into audited single-currency tables, right to the last minor unit.
 ///
@@ -37,6 +41,11 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// Convert raw transactions exactly and commit them to a Parquet table.
     Normalize(Box<NormalizeArguments>),
+    /// Keep a ledger of exchange rates.
+    Rates {
+        #[command(subcommand)]
+        command: RatesCommand,
+    },
     /// Run any registered job.
     Run(RunArguments),
     /// Look at the runs of a cluster, or cancel one.
@@ -169,8 +178,8 @@ pub(crate) enum TableCommand {
         #[arg(long, value_name = "URL")]
         output: String,
         /// Only what is older: `30d`, `12h`, `0s`.
-        #[arg(long, value_name = "AGE", default_value = "30d")]
-        older_than: String,
+        #[arg(long, value_name = "AGE", default_value = "30d", value_parser = duration::parse)]
+        older_than: Duration,
         /// Print the JSON summary only.
         #[arg(long)]
         json: bool,

@@ -6,6 +6,7 @@ mod executor;
 mod explain;
 mod jobs;
 mod normalize;
+mod rates;
 mod run;
 mod runs;
 mod scheduler;
@@ -26,6 +27,7 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Normalize(arguments) => normalize::run(*arguments).await,
+        Command::Rates { command } => rates::run(command).await,
         Command::Run(arguments) => run::run(arguments).await,
         Command::Runs { command } => runs::run(command).await,
         Command::Cluster { command } => cluster::run(command).await,

@@ -1,11 +1,10 @@
 //! `cambist table log|files|ddl|compact|gc`.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use cambist_jobs::Stores;
 use cambist_jobs::compact::{CompactOutputSpec, CompactSpec};
-use cambist_jobs::error::{JobError, Result};
+use cambist_jobs::error::Result;
 use cambist_jobs::maintenance::{ddl, files, gc, log};
 
 use crate::arguments::{CompactArguments, TableCommand};
@@ -52,7 +51,7 @@ pub(super) async fn run(command: TableCommand) -> Result<ExitCode> {
         }
         TableCommand::Compact(arguments) => return compact(arguments).await,
         TableCommand::Gc { output, older_than, json } => {
-            let report = gc(&stores, &output, age(&older_than)?, clock::now()).await?;
+            let report = gc(&stores, &output, older_than, clock::now()).await?;
             if !json {
                 output::note(&format!(
                     "removed {} history files ({} bytes), {} staged files ({} bytes), aborted {} uploads",
@@ -79,13 +78,4 @@ async fn compact(arguments: CompactArguments) -> Result<ExitCode> {
     let options = CompactSpec { output }.to_options()?;
     let outcome = job::execute("compact", options, &arguments.place, arguments.json).await?;
     job::print(&outcome, arguments.json)
-}
-
-/// Reads an age such as `30d`, `12h`, `90m` or `0s`.
-fn age(text: &str) -> Result<Duration> {
-    let refused =
-        || JobError::usage(format!("--older-than is `{text}`, expected an age such as `30d`, `12h` or `0s`"));
-    let span: jiff::Span = text.parse().map_err(|_| refused())?;
-    let span = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| refused())?;
-    Duration::try_from(span).map_err(|_| refused())
 }

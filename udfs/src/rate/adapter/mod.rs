@@ -98,6 +98,10 @@ impl Refusal {
 /// full of rubbish does not cost many times its size in memory.
 pub const REJECTED_ENTRY_COUNT_MAX: usize = 10_000;
 
+/// The shapes of payloads, by the names that [`Snapshot::provider`] has for them.
+pub const SHAPES: &[&str] =
+    &["openexchangerates", "fixer", "frankfurter", "currencylayer", "abstractapi", "currency-api", "ecb"];
+
 /// Reads one payload of any known shape.
 ///
 /// Known shapes: Open Exchange Rates (`latest`, `historical`, time series), currencylayer, fixer and its

@@ -1,0 +1,117 @@
+//! Where payloads go: the ledger of a folder or bucket, or a stream.
+
+mod received;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use cambist_engine::store::Stores;
+use cambist_udfs::rate::{InstantMicros, RateDate};
+
+pub use self::received::{Channel, Received};
+use crate::fetch::Surroundings;
+
+/// One payload that was read and found to be a publication of rates.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// The payload as it was received, and what is known of it.
+    pub received: Received,
+    /// The publisher by the name of its shape: `openexchangerates`, `ecb`, ….
+    pub provider: String,
+    /// The first and the last day that the payload has rates of.
+    pub rate_dates: (RateDate, RateDate),
+}
+
+/// What a destination holds of a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// When it was received.
+    pub known_at: InstantMicros,
+    /// What was told with it: `etag`, `last_modified`, `request`, ….
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What became of a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// It is there now.
+    Stored {
+        /// Where: an object, a record of a stream.
+        place: String,
+        /// What is held back of it until somebody approves, in words.
+        suspects: Vec<String>,
+    },
+    /// It was there before, byte for byte.
+    Unchanged {
+        /// Where.
+        place: String,
+    },
+}
+
+/// Why a payload was not delivered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeliveryError {
+    /// The payload is nothing that the destination takes; others may be.
+    #[error("the payload was refused")]
+    Refused {
+        /// Why, by the destination.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The destination cannot be used.
+    #[error("`{place}` cannot be delivered to")]
+    Failed {
+        /// The destination.
+        place: String,
+        /// Whether the same may succeed later.
+        is_retryable: bool,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl DeliveryError {
+    /// Tells whether the same delivery may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Failed { is_retryable: true, .. })
+    }
+
+    /// Tells whether only this payload is at fault, so that others can still be delivered.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+}
+
+/// Takes payloads, one after the other, in the order in which they are to be found later.
+#[async_trait]
+pub trait Destination: Send {
+    /// Returns what is held of `date` under any of the `providers`, the newest; nothing where the
+    /// destination cannot tell, as a stream cannot.
+    fn held(&self, providers: &[&str], date: RateDate) -> Option<Held>;
+
+    /// Delivers one payload: when this returns, it is safe.
+    ///
+    /// # Errors
+    /// [`DeliveryError`]; the same parcel may be delivered again, and is there once.
+    async fn deliver(&mut self, parcel: Parcel) -> Result<Delivered, DeliveryError>;
+
+    /// Ends the deliveries.
+    ///
+    /// # Errors
+    /// [`DeliveryError`] where what follows a delivery, such as an index, could not be written. What was
+    /// delivered stays.
+    async fn finish(self: Box<Self>) -> Result<(), DeliveryError>;
+}
+
+/// Opens the destination that `url` names: the ledger in a folder or a bucket.
+///
+/// # Errors
+/// [`DeliveryError::Failed`] where it cannot be opened.
+pub async fn open(
+    _stores: &Stores,
+    url: &str,
+    _surroundings: Surroundings,
+) -> Result<Box<dyn Destination>, DeliveryError> {
+    let message = "no destination of this kind is known";
+    Err(DeliveryError::Failed { place: url.to_owned(), is_retryable: false, source: message.into() })
+}

@@ -1,0 +1,11 @@
+//! Rate providers asked over HTTP, and the places that their answers are delivered to.
+//!
+//! A payload is delivered byte for byte as it was received. Nothing here judges a rate, knows a job, prints,
+//! or reads the clock; the key of a provider leaves this crate in requests only.
+
+pub mod destination;
+pub mod fetch;
+pub mod provider;
+pub mod question;
+pub mod round;
+pub mod secret;

@@ -31,6 +31,8 @@ fn snapshot(provider: &str, base: &str, day: i32, rates: &str) -> Snapshot {
         known_at: InstantMicros(0),
         location: format!("{day}.json"),
         rates,
+        expires: None,
+        held: Vec::new(),
     }
 }
 

@@ -232,6 +232,15 @@ impl Contents {
         }
         known
     }
+
+    /// Returns all that was ever admitted, without what the gates found, be it held or only reported, unless
+    /// somebody approved it.
+    pub(super) fn unsuspected(mut self) -> Vec<Snapshot> {
+        for (_, entry) in &mut self.entries {
+            entry.held.append(&mut entry.findings);
+        }
+        self.known_as_of(InstantMicros(i64::MAX)).snapshots
+    }
 }
 
 impl Known {

@@ -11,6 +11,7 @@ mod entry;
 mod error;
 mod folder;
 mod index;
+mod judge;
 mod names;
 mod payload;
 #[cfg(test)]
@@ -30,7 +31,9 @@ pub(super) use contents::{Contents, Known};
 pub use entry::{Approval, Channel, Entry, Held};
 pub use error::LedgerError;
 use folder::Folder;
-pub use writer::{Appended, LatestVersion, LedgerWriter, Received, WriterOptions};
+pub use judge::{GateMode, WriterOptions};
+pub use payload::MAX_PAYLOAD_BYTES;
+pub use writer::{Appended, LatestVersion, LedgerWriter, Received};
 
 /// Indexes that stay: a reader may have listed the one before the newest.
 const INDEXES_KEPT: usize = 2;

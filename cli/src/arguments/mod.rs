@@ -15,7 +15,9 @@ pub(crate) use self::cluster::{
     ClusterCommand, ClusterDownArguments, ClusterStatusArguments, ClusterUpArguments, RunsCommand,
 };
 pub(crate) use self::normalize::NormalizeArguments;
-pub(crate) use self::rates::{RatesCommand, RatesFetchArguments};
+pub(crate) use self::rates::{
+    GateArguments, GateChoice, LimitArguments, RatesCommand, RatesFetchArguments, RatesImportArguments,
+};
 pub(crate) use self::run::{ClusterArgument, PlaceArguments, RunArguments};
 pub(crate) use self::servers::{ExecutorArguments, SchedulerArguments};
 use crate::duration;

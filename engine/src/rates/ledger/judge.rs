@@ -110,9 +110,14 @@ impl Judge {
         days.entry(snapshot.rate_date).or_default().insert(snapshot);
     }
 
-    /// Judges the snapshots of one payload, in the order of their days, and admits what nothing is found
-    /// against.
-    pub(super) fn judge(&mut self, snapshots: &[Snapshot], arrival: Arrival<'_>) -> Vec<Held> {
+    /// Judges the snapshots of one payload in the order of their days, and admits what nothing is found against or
+    /// what was found is approved.
+    pub(super) fn judge(
+        &mut self,
+        snapshots: &[Snapshot],
+        arrival: Arrival<'_>,
+        is_approved: impl Fn(&Held) -> bool,
+    ) -> Vec<Held> {
         let named_date = match snapshots {
             [_] => name_date(arrival.file_name).ok().flatten(),
             _ => None,
@@ -120,7 +125,8 @@ impl Judge {
         let mut findings = Vec::new();
         for snapshot in snapshots {
             let found = self.judge_snapshot(snapshot, arrival.known_at, named_date);
-            self.take(std::slice::from_ref(snapshot), arrival.known_at, &found);
+            let open: Vec<Held> = found.iter().filter(|found| !is_approved(found)).cloned().collect();
+            self.take(std::slice::from_ref(snapshot), arrival.known_at, &open);
             findings.extend(found);
         }
         findings

@@ -16,6 +16,7 @@ mod names;
 mod payload;
 #[cfg(test)]
 mod tests;
+mod view;
 mod writer;
 
 use cambist_udfs::rate::InstantMicros;
@@ -33,6 +34,7 @@ pub use error::LedgerError;
 use folder::Folder;
 pub use judge::{GateMode, WriterOptions};
 pub use payload::MAX_PAYLOAD_BYTES;
+pub use view::{Ledger, Suspect, Version};
 pub use writer::{Appended, LatestVersion, LedgerWriter, Received};
 
 /// Indexes that stay: a reader may have listed the one before the newest.

@@ -390,10 +390,8 @@ impl LedgerWriter {
     fn findings(&mut self, payload: &PayloadObject, received: &Received) -> Vec<Held> {
         let is_manual = payload.snapshots.iter().any(Snapshot::is_manual);
         let Some(judge) = self.judge.as_mut().filter(|_| !is_manual) else { return Vec::new() };
-        judge.judge(
-            &payload.snapshots,
-            Arrival { known_at: received.known_at, file_name: &received.file_name },
-        )
+        let arrival = Arrival { known_at: received.known_at, file_name: &received.file_name };
+        judge.judge(&payload.snapshots, arrival, |_| false)
     }
 
     fn note(&mut self, path: String, entry: &Entry) {

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use cambist_ingest::fetch::Pace;
 use clap::{ArgGroup, Args, Subcommand, value_parser};
-use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::ledger::{
+    RatesApproveArguments, RatesCheckArguments, RatesDiffArguments, RatesEnterArguments,
+    RatesExportArguments, RatesImportArguments, RatesListArguments, RatesShowArguments,
+};
 use crate::duration;
 
 #[derive(Debug, Subcommand)]
@@ -16,6 +19,29 @@ pub(crate) enum RatesCommand {
     Fetch(Box<RatesFetchArguments>),
     /// Bring snapshots that are there as files into a ledger.
     Import(RatesImportArguments),
+    /// List the days that a ledger has, their versions, and the days that are missing.
+    List(RatesListArguments),
+    /// Show all versions of a day and which of them counts, or print its payload.
+    Show(RatesShowArguments),
+    /// Show what a correction changed.
+    Diff(RatesDiffArguments),
+    /// Judge what is there by the gates, without changing anything.
+    Check(RatesCheckArguments),
+    /// Approve what is held back. Whoever entered or imported it cannot.
+    Approve(RatesApproveArguments),
+    /// Enter rates that no provider publishes. They are held until somebody else approves them.
+    Enter(RatesEnterArguments),
+    /// Write what counts, one row for each rate, as one CSV, NDJSON or Parquet file.
+    Export(RatesExportArguments),
+    /// Make the index anew, from which thousands of snapshots are read fast.
+    Index {
+        /// The ledger, or a plain folder of snapshots.
+        #[arg(long, value_name = "URL")]
+        url: String,
+        /// Print the JSON summary only.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Ask a provider for rates and keep its answers.
@@ -107,68 +133,6 @@ pub(crate) struct RatesFetchArguments {
     /// How far the provider's clock, or the time in an answer, may be ahead of this machine's clock.
     #[arg(long, value_name = "TIME", help_heading = "Patience", default_value = "5m", value_parser = duration::parse)]
     pub(crate) clock_skew_max: Duration,
-    /// Print the JSON summary only.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// The gates before a ledger.
-#[derive(Debug, Args)]
-pub(crate) struct GateArguments {
-    /// What the gates do with implausible rates: hold (kept, listed, not used until they are approved), report
-    /// (used, and noted in the ledger) or off.
-    #[arg(long, value_name = "MODE", default_value = "hold", help_heading = "Gates")]
-    pub(crate) gates: GateChoice,
-    #[command(flatten)]
-    pub(crate) limits: LimitArguments,
-}
-
-/// What plausible is.
-#[derive(Debug, Args)]
-pub(crate) struct LimitArguments {
-    /// A second provider's rates to compare with: a file, a folder or a ledger, such as the ECB's history.
-    #[arg(long, value_name = "URL", help_heading = "Gates")]
-    pub(crate) against: Option<String>,
-    /// A limit of the gates: `cross_tolerance=0.03`, `required=EUR,GBP`; repeat for more. docs/rates.md lists
-    /// them.
-    #[arg(long = "limit", value_name = "NAME=VALUE", help_heading = "Gates")]
-    pub(crate) limits: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum GateChoice {
-    Hold,
-    Report,
-    Off,
-}
-
-/// Bring snapshots that are there as files into a ledger.
-///
-/// A PATH is a file, a folder or a glob of snapshots of any known shape, or a log of versions (`*.jsonl`, `*.jsonl.gz`):
-/// one JSON object a line with `known_at`, `op` (A, M; D is counted and ignored), `file` and `payload`, the exact
-/// text. A snapshot is known since its file was last modified, unless --known-at says otherwise; a log says it
-/// itself. Payloads of one day with the same instant are put a microsecond apart, in their order.
-///
-/// Bringing the same in again changes nothing. What is no snapshot is listed with its reason and does not stop
-/// the import.
-///
-/// Exit codes: 0 done, 1 nothing of it is a snapshot, 2 usage, 20 a store failed for now; what was stored stays.
-#[derive(Debug, Args)]
-pub(crate) struct RatesImportArguments {
-    /// Files, folders or globs.
-    #[arg(value_name = "PATH", required = true)]
-    pub(crate) paths: Vec<String>,
-    /// The ledger: a folder, or one on `s3://`.
-    #[arg(long, value_name = "URL")]
-    pub(crate) to: String,
-    /// When the snapshots were received [default: when each file was last modified].
-    #[arg(long, value_name = "INSTANT")]
-    pub(crate) known_at: Option<Timestamp>,
-    /// Who brings them in, and cannot approve what is held of them.
-    #[arg(long, value_name = "WHO")]
-    pub(crate) by: Option<String>,
-    #[command(flatten)]
-    pub(crate) gates: GateArguments,
     /// Print the JSON summary only.
     #[arg(long)]
     pub(crate) json: bool,

@@ -41,7 +41,7 @@ pub use writer::{Appended, LatestVersion, LedgerWriter, Received};
 const INDEXES_KEPT: usize = 2;
 
 /// What an index was made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Indexed {
     /// Objects that it knows.
     pub objects: usize,

@@ -185,6 +185,12 @@ impl Version<'_> {
         held.iter().filter(is_open).collect()
     }
 
+    /// Returns what the gates found of a snapshot of it and is used all the same, because they only report.
+    pub fn findings(&self, snapshot: &Snapshot) -> Vec<&Held> {
+        let findings = self.entry.map_or(&[][..], |(_, entry)| &entry.findings);
+        findings.iter().filter(|finding| finding.concerns(snapshot)).collect()
+    }
+
     /// Returns a snapshot of it as it may be used as of an instant, without what is held; nothing where all of it
     /// is.
     pub fn admitted(&self, snapshot: &Snapshot, as_of: InstantMicros) -> Option<Snapshot> {

@@ -1,6 +1,7 @@
 //! The command line. The doc comments are the help.
 
 mod cluster;
+mod ledger;
 mod normalize;
 mod rates;
 mod run;
@@ -13,6 +14,11 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::cluster::{
     ClusterCommand, ClusterDownArguments, ClusterStatusArguments, ClusterUpArguments, RunsCommand,
+};
+pub(crate) use self::ledger::{
+    DayArguments, ExportFormat, GateArguments, GateChoice, RatesApproveArguments, RatesCheckArguments,
+    RatesDiffArguments, RatesEnterArguments, RatesExportArguments, RatesImportArguments, RatesListArguments,
+    RatesShowArguments,
 };
 pub(crate) use self::normalize::NormalizeArguments;
 pub(crate) use self::rates::{RatesCommand, RatesFetchArguments};

@@ -1,6 +1,6 @@
 //! Where payloads go: the ledger of a folder or bucket, or a stream.
 
-mod received;
+mod ledger;
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use cambist_engine::store::Stores;
 use cambist_udfs::rate::{InstantMicros, RateDate};
 
-pub use self::received::{Channel, Received};
+pub use cambist_engine::rates::ledger::{Channel, Received};
+
+pub use self::ledger::LedgerDestination;
 use crate::fetch::Surroundings;
 
 /// One payload that was read and found to be a publication of rates.
@@ -108,10 +110,9 @@ pub trait Destination: Send {
 /// # Errors
 /// [`DeliveryError::Failed`] where it cannot be opened.
 pub async fn open(
-    _stores: &Stores,
+    stores: &Stores,
     url: &str,
-    _surroundings: Surroundings,
+    surroundings: Surroundings,
 ) -> Result<Box<dyn Destination>, DeliveryError> {
-    let message = "no destination of this kind is known";
-    Err(DeliveryError::Failed { place: url.to_owned(), is_retryable: false, source: message.into() })
+    Ok(Box::new(LedgerDestination::open(stores, url, surroundings).await?))
 }

@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
 use super::contents::Contents;
+use super::coverage::{Coverage, Covering};
 use super::entry::{Channel, Entry, FORMAT_VERSION, Held};
 use super::error::LedgerError;
 use super::folder::Folder;
@@ -82,13 +83,13 @@ pub struct LedgerWriter {
     objects: HashMap<(String, String), String>,
     /// The admissions of each provider and stem: when each became known, and its content.
     history: HashMap<(String, String), BTreeMap<InstantMicros, Version>>,
+    coverage: Coverage,
     is_changed: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Version {
     sha256: String,
-    metadata: BTreeMap<String, String>,
 }
 
 /// What has to be written.
@@ -130,6 +131,7 @@ impl LedgerWriter {
             paths: HashSet::new(),
             objects: HashMap::new(),
             history: HashMap::new(),
+            coverage: Coverage::of(&contents),
             is_changed: false,
         };
         for payload in &contents.payloads {
@@ -146,11 +148,11 @@ impl LedgerWriter {
         Ok(writer)
     }
 
-    /// Returns the newest admission of `provider`'s payload for `day`.
+    /// Returns the newest admission of a payload of `provider` that has rates of `day`, be it of that day
+    /// alone or of many days.
     pub fn latest(&self, provider: &str, day: RateDate) -> Option<LatestVersion<'_>> {
-        let versions = self.history.get(&(provider.to_owned(), day.to_string()))?;
-        let (known_at, version) = versions.last_key_value()?;
-        Some(LatestVersion { known_at: *known_at, sha256: &version.sha256, metadata: &version.metadata })
+        let Covering { known_at, sha256, metadata } = self.coverage.get(provider, day)?;
+        Some(LatestVersion { known_at: *known_at, sha256, metadata })
     }
 
     /// Appends one payload.
@@ -264,6 +266,9 @@ impl LedgerWriter {
         if !is_known {
             self.note(entry_path, &entry);
         }
+        let covering =
+            Covering { known_at: entry.known_at_micros(), sha256: entry.sha256, metadata: entry.metadata };
+        self.coverage.note(covering, &payload.snapshots);
         Ok((appended, Some(Writing { entry: entry_writing, payload: payload_writing })))
     }
 
@@ -320,7 +325,7 @@ impl LedgerWriter {
 
     fn note(&mut self, path: String, entry: &Entry) {
         let key = (entry.provider.clone(), entry.stem.clone());
-        let version = Version { sha256: entry.sha256.clone(), metadata: entry.metadata.clone() };
+        let version = Version { sha256: entry.sha256.clone() };
         self.history.entry(key).or_default().insert(entry.known_at_micros(), version);
         self.entries.insert(path);
     }

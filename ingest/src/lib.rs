@@ -5,6 +5,7 @@
 
 pub mod destination;
 pub mod fetch;
+pub mod kafka;
 pub mod provider;
 pub mod question;
 pub mod round;

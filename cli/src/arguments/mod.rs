@@ -1,6 +1,7 @@
 //! The command line. The doc comments are the help.
 
 mod cluster;
+mod kafka;
 mod normalize;
 mod rates;
 mod run;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use self::cluster::{
     ClusterCommand, ClusterDownArguments, ClusterStatusArguments, ClusterUpArguments, RunsCommand,
 };
+pub(crate) use self::kafka::{KafkaArguments, RatesSinkArguments};
 pub(crate) use self::normalize::NormalizeArguments;
 pub(crate) use self::rates::{RatesCommand, RatesFetchArguments};
 pub(crate) use self::run::{ClusterArgument, PlaceArguments, RunArguments};
@@ -80,7 +82,10 @@ pub(crate) enum Command {
 impl Command {
     /// Tells whether it serves until it is told to stop.
     pub(crate) fn is_server(&self) -> bool {
-        matches!(self, Self::Scheduler(_) | Self::Executor(_))
+        matches!(
+            self,
+            Self::Scheduler(_) | Self::Executor(_) | Self::Rates { command: RatesCommand::Sink(_) }
+        )
     }
 }
 

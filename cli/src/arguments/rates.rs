@@ -7,12 +7,15 @@ use cambist_ingest::fetch::Pace;
 use clap::{ArgGroup, Args, Subcommand, value_parser};
 use jiff::civil::Date;
 
+use super::kafka::{KafkaArguments, RatesSinkArguments};
 use crate::duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RatesCommand {
     /// Ask a provider for rates and keep its answers.
     Fetch(Box<RatesFetchArguments>),
+    /// Store what lies in a topic of Kafka, each message once.
+    Sink(Box<RatesSinkArguments>),
 }
 
 /// Ask a provider for rates and keep its answers.
@@ -29,7 +32,7 @@ pub(crate) struct RatesFetchArguments {
     /// Who is asked: openexchangerates, currencylayer, exchangerate.host, frankfurter, ecb, or url (see --url).
     #[arg(long, value_name = "NAME")]
     pub(crate) provider: String,
-    /// Where the answers go: the ledger in a folder or on `s3://`.
+    /// Where the answers go: the ledger in a folder or on `s3://`, or a topic, `kafka://host:port/topic`.
     #[arg(long, value_name = "URL")]
     pub(crate) to: String,
 
@@ -104,6 +107,8 @@ pub(crate) struct RatesFetchArguments {
     /// How far the provider's clock, or the time in an answer, may be ahead of this machine's clock.
     #[arg(long, value_name = "TIME", help_heading = "Patience", default_value = "5m", value_parser = duration::parse)]
     pub(crate) clock_skew_max: Duration,
+    #[command(flatten)]
+    pub(crate) kafka: KafkaArguments,
     /// Print the JSON summary only.
     #[arg(long)]
     pub(crate) json: bool,

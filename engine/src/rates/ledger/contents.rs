@@ -143,6 +143,7 @@ impl Contents {
                 let notes: PayloadNotes = serde_json::from_str(&document).map_err(damaged)?;
                 let display = folder.display(&path);
                 snapshots.iter_mut().for_each(|snapshot| snapshot.location.clone_from(&display));
+                payload::order(&mut snapshots, stamp.modified);
                 self.payloads.push(PayloadObject { path, display, stamp, snapshots, notes });
             }
         }
@@ -226,6 +227,9 @@ impl Contents {
                 }
                 let approvals = approvals.get(path).map_or(&[][..], Vec::as_slice);
                 for snapshot in &payload.snapshots {
+                    // Documents of one object stay in their order.
+                    let ahead = payload.stamp.modified.0 - snapshot.known_at.0;
+                    let known_at = InstantMicros(known_at.0 - ahead);
                     known.admit(Snapshot { known_at, ..snapshot.clone() }, &location, &entry.held, approvals);
                 }
             }
@@ -236,7 +240,7 @@ impl Contents {
 
 impl Known {
     fn take_notes(&mut self, location: &str, notes: PayloadNotes) {
-        if let Some(refusal) = notes.refusal {
+        for refusal in notes.refusals {
             let (reason, detail) = (refusal.reason.code(), refusal.detail);
             self.refused.push(RefusedSnapshot { location: location.to_owned(), reason, detail });
         }

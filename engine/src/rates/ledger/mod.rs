@@ -8,12 +8,15 @@
 mod approvals;
 mod contents;
 mod coverage;
+mod documents;
 mod entry;
 mod error;
 mod folder;
 mod index;
 mod names;
 mod payload;
+#[cfg(test)]
+mod stream_tests;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -31,7 +34,7 @@ pub(super) use contents::{Contents, Known};
 pub use entry::{Approval, Channel, Entry, Held};
 pub use error::LedgerError;
 use folder::Folder;
-pub use writer::{Appended, LatestVersion, LedgerWriter, Received, WriterOptions};
+pub use writer::{Appended, Inspected, LatestVersion, LedgerWriter, Received, WriterOptions, inspect};
 
 /// Indexes that stay: a reader may have listed the one before the newest.
 const INDEXES_KEPT: usize = 2;

@@ -9,6 +9,7 @@ mod job;
 mod local_cluster;
 mod output;
 mod progress;
+mod surroundings;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,7 @@
 pub mod destination;
 pub mod fetch;
 pub mod import;
+pub mod kafka;
 pub mod provider;
 pub mod question;
 pub mod round;

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod ledger;
+mod kafka;
 mod normalize;
 mod rates;
 mod run;
@@ -20,6 +21,7 @@ pub(crate) use self::ledger::{
     RatesDiffArguments, RatesEnterArguments, RatesExportArguments, RatesImportArguments, RatesListArguments,
     RatesShowArguments,
 };
+pub(crate) use self::kafka::{KafkaArguments, RatesSinkArguments};
 pub(crate) use self::normalize::NormalizeArguments;
 pub(crate) use self::rates::{RatesCommand, RatesFetchArguments};
 pub(crate) use self::run::{ClusterArgument, PlaceArguments, RunArguments};
@@ -86,7 +88,10 @@ pub(crate) enum Command {
 impl Command {
     /// Tells whether it serves until it is told to stop.
     pub(crate) fn is_server(&self) -> bool {
-        matches!(self, Self::Scheduler(_) | Self::Executor(_))
+        matches!(
+            self,
+            Self::Scheduler(_) | Self::Executor(_) | Self::Rates { command: RatesCommand::Sink(_) }
+        )
     }
 }
 

@@ -11,6 +11,7 @@ use super::ledger::{
     RatesApproveArguments, RatesCheckArguments, RatesDiffArguments, RatesEnterArguments,
     RatesExportArguments, RatesImportArguments, RatesListArguments, RatesShowArguments,
 };
+use super::kafka::{KafkaArguments, RatesSinkArguments};
 use crate::duration;
 
 #[derive(Debug, Subcommand)]
@@ -49,6 +50,8 @@ pub(crate) enum RatesCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Store what lies in a topic of Kafka, each message once.
+    Sink(Box<RatesSinkArguments>),
 }
 
 #[derive(Debug, Args)]
@@ -57,7 +60,8 @@ pub(crate) struct RatesFetchArguments {
     /// Who is asked: openexchangerates, currencylayer, exchangerate.host, frankfurter, ecb, or url (see --url).
     #[arg(long, value_name = "NAME")]
     pub(crate) provider: String,
-    /// Where the answers go: the ledger in a folder or on `s3://`, or `firehose://STREAM`.
+    /// Where the answers go: the ledger in a folder or on `s3://`, a topic, `kafka://host:port/topic`, or
+    /// `firehose://STREAM`.
     #[arg(long, value_name = "URL")]
     pub(crate) to: String,
 
@@ -132,6 +136,8 @@ pub(crate) struct RatesFetchArguments {
     /// How far the provider's clock, or the time in an answer, may be ahead of this machine's clock.
     #[arg(long, value_name = "TIME", help_heading = "Patience", default_value = "5m", value_parser = duration::parse)]
     pub(crate) clock_skew_max: Duration,
+    #[command(flatten)]
+    pub(crate) kafka: KafkaArguments,
     /// Print the JSON summary only.
     #[arg(long)]
     pub(crate) json: bool,

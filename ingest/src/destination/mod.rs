@@ -16,6 +16,7 @@ pub use cambist_engine::rates::ledger::{Channel, Received};
 pub use self::firehose::FirehoseDestination;
 pub use self::ledger::LedgerDestination;
 use crate::fetch::Surroundings;
+use crate::kafka::{KafkaAddress, KafkaOptions};
 
 /// One payload that was read and found to be a publication of rates.
 #[derive(Clone, Debug)]
@@ -74,6 +75,14 @@ pub enum DeliveryError {
         /// The feature.
         feature: &'static str,
     },
+    /// What the destination names does not exist.
+    #[error("`{place}` is not there")]
+    Missing {
+        /// The destination.
+        place: String,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The destination cannot be used.
     #[error("`{place}` cannot be delivered to")]
     Failed {
@@ -119,15 +128,21 @@ pub trait Destination: Send {
     async fn finish(self: Box<Self>) -> Result<(), DeliveryError>;
 }
 
-/// Opens the destination that `url` names: the ledger in a folder or a bucket, or `firehose://STREAM`.
+/// Opens the destination that `url` names: the ledger in a folder or a bucket, a topic of Kafka, or
+/// `firehose://STREAM`.
 ///
 /// # Errors
-/// [`DeliveryError::Failed`] where it cannot be opened, [`DeliveryError::NotBuilt`] where the program lacks it.
+/// [`DeliveryError::Missing`] where a topic is not there, [`DeliveryError::Failed`] where it cannot be opened,
+/// [`DeliveryError::NotBuilt`] where the program lacks it.
 pub async fn open(
     stores: &Stores,
     url: &str,
+    kafka: &KafkaOptions,
     surroundings: Surroundings,
 ) -> Result<Box<dyn Destination>, DeliveryError> {
+    if KafkaAddress::is_meant(url) {
+        return open_topic(url, kafka).await;
+    }
     match url.split_once("://") {
         Some(("firehose", stream)) => open_firehose(url, stream).await,
         _ => Ok(Box::new(LedgerDestination::open(stores, url, surroundings).await?)),
@@ -142,4 +157,16 @@ async fn open_firehose(url: &str, stream: &str) -> Result<Box<dyn Destination>, 
 #[cfg(not(feature = "aws"))]
 async fn open_firehose(url: &str, _stream: &str) -> Result<Box<dyn Destination>, DeliveryError> {
     Err(DeliveryError::NotBuilt { url: url.to_owned(), feature: "aws" })
+}
+
+async fn open_topic(url: &str, kafka: &KafkaOptions) -> Result<Box<dyn Destination>, DeliveryError> {
+    let unusable = |source| DeliveryError::Failed { place: url.to_owned(), is_retryable: false, source };
+    let address = KafkaAddress::parse(url).map_err(|error| unusable(error.into()))?;
+    #[cfg(feature = "kafka")]
+    return Ok(Box::new(crate::kafka::KafkaDestination::open(address, kafka.clone()).await?));
+    #[cfg(not(feature = "kafka"))]
+    {
+        let _ = (address, kafka);
+        Err(unusable(crate::kafka::NOT_BUILT_IN.into()))
+    }
 }

@@ -1,12 +1,11 @@
 //! `cambist rates fetch`.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use cambist_ingest::destination::{self, DeliveryError};
-use cambist_ingest::fetch::{Client, FetchError, FetchOptions, Surroundings};
+use cambist_ingest::fetch::{Client, FetchError, FetchOptions};
+use cambist_ingest::kafka::KafkaOptions;
 use cambist_ingest::provider::{self, Asking, Provider, Template};
 use cambist_ingest::question::{Plan, Wanted};
 use cambist_ingest::round::{Round, RoundError, Summary};
@@ -16,10 +15,11 @@ use cambist_jobs::error::{ErrorKind, JobError, Result};
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
-use super::key;
+use super::{kafka, key};
 use crate::arguments::RatesFetchArguments;
 use crate::command::server;
 use crate::progress::CountLine;
+use crate::surroundings::SURROUNDINGS;
 use crate::{clock, output};
 
 /// How long a round may take to end when the command is told to stop. What it delivered stays in any case.
@@ -27,8 +27,6 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// The longest pause between attempts that the provider did not ask for.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-
-const SURROUNDINGS: Surroundings = Surroundings { now: clock::now, random };
 
 /// What a round prints.
 #[derive(Debug, Serialize)]
@@ -49,6 +47,7 @@ struct Fetch {
     wanted: Wanted,
     base: Option<String>,
     key_origin: Option<String>,
+    kafka: KafkaOptions,
     stores: Stores,
 }
 
@@ -88,7 +87,8 @@ impl Fetch {
         let client = Client::new(options, key, SURROUNDINGS).map_err(|error| {
             JobError::new(ErrorKind::Infrastructure, "no client can be made").caused_by(error)
         })?;
-        Ok(Self { arguments, provider, client, wanted, base, key_origin, stores: Stores::new() })
+        let kafka = kafka::options(&arguments.kafka)?;
+        Ok(Self { arguments, provider, client, wanted, base, key_origin, kafka, stores: Stores::new() })
     }
 
     /// Fetches now and at every `interval`, until a signal or the last round.
@@ -130,7 +130,7 @@ impl Fetch {
     async fn round(&self) -> Result<()> {
         let started = Instant::now();
         let now = clock::now();
-        let destination = destination::open(&self.stores, &self.arguments.to, SURROUNDINGS)
+        let destination = destination::open(&self.stores, &self.arguments.to, &self.kafka, SURROUNDINGS)
             .await
             .map_err(delivery_error)?;
         let profile = self.provider.profile();
@@ -256,7 +256,11 @@ fn parse_base(text: &str) -> Result<String> {
 }
 
 fn delivery_error(error: DeliveryError) -> JobError {
-    let kind = if error.is_retryable() { ErrorKind::Infrastructure } else { ErrorKind::Usage };
+    let kind = match error {
+        DeliveryError::Missing { .. } => ErrorKind::Data,
+        _ if error.is_retryable() => ErrorKind::Infrastructure,
+        _ => ErrorKind::Usage,
+    };
     JobError::new(kind, "the destination cannot be opened").caused_by(error)
 }
 
@@ -285,9 +289,4 @@ fn in_words(summary: &Summary) -> String {
         }
     }
     text
-}
-
-/// Good enough to keep clients apart; decides nothing else.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

@@ -11,6 +11,9 @@ mod import;
 mod key;
 mod list;
 mod show;
+mod kafka;
+mod key;
+mod sink;
 
 use std::process::ExitCode;
 
@@ -33,6 +36,7 @@ pub(super) async fn run(command: RatesCommand) -> Result<ExitCode> {
         RatesCommand::Enter(arguments) => enter::run(arguments).await,
         RatesCommand::Export(arguments) => export::run(arguments).await,
         RatesCommand::Index { url, json } => index(&url, json).await,
+        RatesCommand::Sink(arguments) => sink::run(*arguments).await,
     }
 }
 

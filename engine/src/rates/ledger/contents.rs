@@ -148,6 +148,7 @@ impl Contents {
                 let notes: PayloadNotes = serde_json::from_str(&document).map_err(damaged)?;
                 let display = folder.display(&path);
                 snapshots.iter_mut().for_each(|snapshot| snapshot.location.clone_from(&display));
+                payload::order(&mut snapshots, stamp.modified);
                 self.payloads.push(PayloadObject { path, display, stamp, snapshots, notes });
             }
         }
@@ -224,11 +225,14 @@ impl Contents {
                 continue;
             }
             known.take_notes(&location, payload.notes);
+            let payload_modified = payload.stamp.modified.0;
             let mut in_time = admissions.iter().filter(|(_, entry)| entry.known_at_micros() <= known_as_of);
             let last = in_time.next_back();
             let mut admit = |(path, entry): &(&str, &Entry), snapshot: Snapshot| {
                 let approvals = approvals.get(path).map_or(&[][..], Vec::as_slice);
-                let known_at = entry.known_at_micros();
+                // Documents of one object stay in their order.
+                let ahead = payload_modified - snapshot.known_at.0;
+                let known_at = InstantMicros(entry.known_at_micros().0 - ahead);
                 known.admit(Snapshot { known_at, ..snapshot }, &location, &entry.held, approvals);
             };
             for admission in in_time {
@@ -253,7 +257,7 @@ impl Contents {
 
 impl Known {
     fn take_notes(&mut self, location: &str, notes: PayloadNotes) {
-        if let Some(refusal) = notes.refusal {
+        for refusal in notes.refusals {
             let (reason, detail) = (refusal.reason.code(), refusal.detail);
             self.refused.push(RefusedSnapshot { location: location.to_owned(), reason, detail });
         }

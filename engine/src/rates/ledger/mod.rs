@@ -8,6 +8,7 @@
 mod approvals;
 mod contents;
 mod coverage;
+mod documents;
 mod entry;
 mod error;
 mod folder;
@@ -15,6 +16,8 @@ mod index;
 mod judge;
 mod names;
 mod payload;
+#[cfg(test)]
+mod stream_tests;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -36,7 +39,7 @@ use folder::Folder;
 pub use judge::{GateMode, WriterOptions};
 pub use payload::MAX_PAYLOAD_BYTES;
 pub use view::{Ledger, Suspect, Version};
-pub use writer::{Appended, LatestVersion, LedgerWriter, Received};
+pub use writer::{Appended, Inspected, LatestVersion, LedgerWriter, Received, inspect};
 
 /// Indexes that stay: a reader may have listed the one before the newest.
 const INDEXES_KEPT: usize = 2;

@@ -11,7 +11,7 @@
 //! Names that begin with `_` are passed over by everything that reads lakes, so that a plain reader sees one
 //! file a day.
 
-use cambist_udfs::rate::{InstantMicros, Snapshot};
+use cambist_udfs::rate::{InstantMicros, RateDate, Snapshot};
 use sha2::{Digest, Sha256};
 
 pub(super) const VERSIONS: &str = "_versions";
@@ -50,11 +50,43 @@ impl Part {
 
 /// What a payload is called without its extension: its day, or its provider and the days that it spans.
 pub(super) fn stem(snapshots: &[Snapshot]) -> Option<String> {
-    let (first, last) = (snapshots.first()?, snapshots.last()?);
-    if first.rate_date == last.rate_date {
-        return Some(first.rate_date.to_string());
+    let (first, last) = days(snapshots)?;
+    if first == last {
+        return Some(first.to_string());
     }
-    Some(format!("{}_{}_{}", plain(&first.provider), first.rate_date, last.rate_date))
+    Some(format!("{}_{first}_{last}", plain(&snapshots.first()?.provider)))
+}
+
+/// Returns the first and the last day of snapshots.
+pub(super) fn days(snapshots: &[Snapshot]) -> Option<(RateDate, RateDate)> {
+    let days = || snapshots.iter().map(|snapshot| snapshot.rate_date);
+    days().min().zip(days().max())
+}
+
+/// Tells whether a file's name only says when or as which message it was delivered, so that it dates nothing:
+/// Firehose's `<stream>-<version>-YYYY-MM-DD-HH-MM-SS-<uuid>` and Kafka Connect's `<topic>+<p>+<offset>`.
+pub(super) fn is_of_delivery(file_name: &str) -> bool {
+    is_of_connect(file_name) || is_of_firehose(file_name)
+}
+
+fn is_of_connect(file_name: &str) -> bool {
+    let numbers = file_name.split_once('+').and_then(|(_, rest)| rest.split_once('+'));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers.is_some_and(|(partition, rest)| {
+        is_number(partition) && is_number(rest.split('.').next().unwrap_or(rest))
+    })
+}
+
+fn is_of_firehose(file_name: &str) -> bool {
+    // A uuid is five groups of hex digits of these lengths; the time before it six of decimal ones.
+    const GROUPS: [usize; 11] = [4, 2, 2, 2, 2, 2, 8, 4, 4, 4, 12];
+    let name = file_name.split('.').next().unwrap_or(file_name);
+    let groups: Vec<&str> = name.rsplit('-').take(GROUPS.len()).collect();
+    groups.len() == GROUPS.len()
+        && groups.iter().rev().zip(GROUPS).enumerate().all(|(at, (group, length))| {
+            let is_digit = |byte: u8| if at < 6 { byte.is_ascii_digit() } else { byte.is_ascii_hexdigit() };
+            group.len() == length && group.bytes().all(is_digit)
+        })
 }
 
 /// Returns the stem of a payload's path.
@@ -158,6 +190,23 @@ mod tests {
             }
         }
         assert_eq!(dating_name("_versions/2024-05-01/20240502T000000Z-abc.csv"), "2024-05-01.csv");
+    }
+
+    #[test]
+    fn names_of_deliveries_date_nothing() {
+        for name in [
+            "rates-1-2024-05-01-23-59-58-0f8fad5b-d9cb-469f-a165-70867728950e",
+            "a-b-12-2024-05-01-23-59-58-0f8fad5b-d9cb-469f-a165-70867728950e.gz",
+            "exchange-rates-2024-05-01+0+0000000000.json",
+            "t+12+0000000345.json.gz",
+        ] {
+            assert!(is_of_delivery(name), "{name}");
+        }
+        for name in
+            ["2024-05-01.json", "rates-2024-05-01-10-15-00.json", "a+b+c.json", "2024-05-01+1.json", ""]
+        {
+            assert!(!is_of_delivery(name), "{name}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use cambist_udfs::reason::SnapshotReason;
 use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-use super::names;
+use super::{documents, names};
 
 /// The largest payload, unpacked. A snapshot is a few KiB; ECB's whole history is 3 MiB.
 pub const MAX_PAYLOAD_BYTES: u64 = 256 << 20;
@@ -40,7 +40,8 @@ pub(super) struct PayloadObject {
     /// As the user would write it.
     pub(super) display: String,
     pub(super) stamp: Stamp,
-    /// In the order of their days; known since the object was last modified.
+    /// Those of each document in the order of their days; known since the object was last modified, those of
+    /// several documents one after the other, see [`order`].
     pub(super) snapshots: Vec<Snapshot>,
     pub(super) notes: PayloadNotes,
 }
@@ -54,12 +55,15 @@ pub(super) struct PayloadNotes {
     pub(super) entries: Vec<RejectedEntry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) notices: Vec<SnapshotNotice>,
-    /// Why there is no snapshot in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) refusal: Option<Refusal>,
+    /// Why there is no snapshot in it, or in some of its documents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) refusals: Vec<Refusal>,
 }
 
 /// Reads a payload as it was received; `dating_name` dates a document that bears no date.
+///
+/// An object may hold several JSON documents one after the other. Each is a payload of its own, whose id is the
+/// sha256 of its own bytes; one that is broken is refused, and the others stand.
 pub(super) fn read(
     path: &str,
     dating_name: &str,
@@ -67,36 +71,81 @@ pub(super) fn read(
     stamp: Stamp,
     bytes: &Bytes,
 ) -> PayloadObject {
-    let sha256 = names::sha256_of(bytes);
-    let known_at = stamp.modified;
-    let read = unpacked(bytes).map_err(|error| malformed(error.to_string())).and_then(|bytes| {
-        read_payload(&Payload { bytes: &bytes, file_name: dating_name, location: display, known_at })
-    });
-    let (path, display) = (path.to_owned(), display.to_owned());
-    match read {
-        Ok(admission) => PayloadObject {
-            path,
-            display,
-            stamp,
-            snapshots: admission.snapshots,
-            notes: PayloadNotes {
-                sha256,
-                entries: admission.entries,
-                notices: admission.notices,
-                refusal: None,
-            },
-        },
-        Err(refusal) => {
-            let notes = PayloadNotes { sha256, refusal: Some(refusal), ..PayloadNotes::default() };
-            PayloadObject { path, display, stamp, snapshots: Vec::new(), notes }
+    let mut object = PayloadObject {
+        path: path.to_owned(),
+        display: display.to_owned(),
+        stamp,
+        snapshots: Vec::new(),
+        notes: PayloadNotes { sha256: names::sha256_of(bytes), ..PayloadNotes::default() },
+    };
+    let file_name = if names::is_of_delivery(dating_name) { "" } else { dating_name };
+    let unpacked = match unpacked(bytes) {
+        Ok(unpacked) => unpacked,
+        Err(error) => {
+            object.notes.refusals.push(malformed(error.to_string()));
+            return object;
         }
+    };
+    let documents = documents::split(&unpacked);
+    if documents.len() < 2 {
+        object.take(&unpacked, file_name, None);
+        return object;
+    }
+    for (number, place) in documents.iter().enumerate() {
+        let position = Position { number: number + 1, of: documents.len(), begin: place.start };
+        object.take(&unpacked[place.clone()], file_name, Some(position));
+    }
+    order(&mut object.snapshots, object.stamp.modified);
+    object
+}
+
+/// Which of an object's documents it is.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    number: usize,
+    of: usize,
+    begin: usize,
+}
+
+impl PayloadObject {
+    fn take(&mut self, document: &[u8], file_name: &str, position: Option<Position>) {
+        let known_at = self.stamp.modified;
+        let payload = Payload { bytes: document, file_name, location: &self.display, known_at };
+        match read_payload(&payload) {
+            Ok(admission) => {
+                self.snapshots.extend(admission.snapshots);
+                self.notes.entries.extend(admission.entries);
+                self.notes.notices.extend(admission.notices);
+            }
+            Err(mut refusal) => {
+                if let Some(Position { number, of, begin }) = position {
+                    refusal.detail =
+                        format!("document {number} of {of}, from byte {begin} on: {}", refusal.detail);
+                }
+                self.notes.refusals.push(refusal);
+            }
+        }
+    }
+}
+
+/// Lets the documents of an object that came at `known_at` be known one after the other: the last when the
+/// object came, each other one a microsecond before the one behind it. So a later one corrects an earlier.
+pub(super) fn order(snapshots: &mut [Snapshot], known_at: InstantMicros) {
+    let mut later = None;
+    let mut micros = known_at.0;
+    for snapshot in snapshots.iter_mut().rev() {
+        if later.is_some_and(|later| later != snapshot.id) {
+            micros -= 1;
+        }
+        later = Some(snapshot.id);
+        snapshot.known_at = InstantMicros(micros);
     }
 }
 
 /// Stands for an object that is too large to be read.
 pub(super) fn oversize(path: &str, display: &str, stamp: Stamp) -> PayloadObject {
     let detail = format!("{} bytes, expected at most {MAX_PAYLOAD_BYTES}", stamp.bytes);
-    let notes = PayloadNotes { refusal: Some(malformed(detail)), ..PayloadNotes::default() };
+    let notes = PayloadNotes { refusals: vec![malformed(detail)], ..PayloadNotes::default() };
     let (path, display) = (path.to_owned(), display.to_owned());
     PayloadObject { path, display, stamp, snapshots: Vec::new(), notes }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
+use cambist_udfs::rate::adapter::Refusal;
 use cambist_udfs::rate::{InstantMicros, RateDate, Snapshot};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -42,6 +43,29 @@ pub struct Received {
     pub entered_by: Option<String>,
     /// What else the answer said, such as `etag` and `last_modified`; never a secret.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// What a payload holds, before it is appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// Who published it.
+    pub provider: String,
+    /// The first and the last day that it holds rates for.
+    pub rate_dates: (RateDate, RateDate),
+}
+
+/// Reads a payload without appending it.
+///
+/// # Errors
+/// A [`Refusal`] where it holds no snapshot, so that no ledger would take it.
+pub fn inspect(received: &Received) -> Result<Inspected, Refusal> {
+    let payload = read(received);
+    match payload.snapshots.first() {
+        Some(first) => {
+            Ok(Inspected { provider: first.provider.clone(), rate_dates: span(&payload.snapshots) })
+        }
+        None => Err(refusal_of(payload)),
+    }
 }
 
 /// What became of a payload.
@@ -251,7 +275,7 @@ impl LedgerWriter {
     ) -> Result<(Appended, Option<Writing>), LedgerError> {
         let payload = read(&received);
         let Some(stem) = names::stem(&payload.snapshots) else {
-            let source = payload.notes.refusal.unwrap_or_else(payload::no_rates);
+            let source = refusal_of(payload);
             return Err(LedgerError::Refused { origin: received.origin, source });
         };
         let provider = payload.snapshots[0].provider.clone();
@@ -432,9 +456,13 @@ fn read(received: &Received) -> PayloadObject {
     payload::read(&received.origin, &received.file_name, &received.origin, stamp, &received.bytes)
 }
 
+/// Why nothing in a payload is a snapshot.
+fn refusal_of(payload: PayloadObject) -> Refusal {
+    payload.notes.refusals.into_iter().next().unwrap_or_else(payload::no_rates)
+}
+
 fn span(snapshots: &[Snapshot]) -> (RateDate, RateDate) {
-    let day = |snapshot: Option<&Snapshot>| snapshot.map_or(RateDate(0), |snapshot| snapshot.rate_date);
-    (day(snapshots.first()), day(snapshots.last()))
+    names::days(snapshots).unwrap_or((RateDate(0), RateDate(0)))
 }
 
 fn encoding(error: serde_json::Error) -> LedgerError {

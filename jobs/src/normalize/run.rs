@@ -214,6 +214,7 @@ fn writer_spec(config: &NormalizeConfig, context: &RunContext, plan: &NormalizeP
         resumable: context.execution.is_remote(),
         // Each task may write every partition; which they did is known when it is too late to choose.
         is_readable: tasks > config.files_per_partition,
+        tally: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod normalize;
+mod restate;
 mod run;
 mod servers;
 
@@ -13,6 +14,7 @@ pub(crate) use self::cluster::{
     ClusterCommand, ClusterDownArguments, ClusterStatusArguments, ClusterUpArguments, RunsCommand,
 };
 pub(crate) use self::normalize::NormalizeArguments;
+pub(crate) use self::restate::{ReadyArguments, RestateArguments};
 pub(crate) use self::run::{ClusterArgument, PlaceArguments, RunArguments};
 pub(crate) use self::servers::{ExecutorArguments, SchedulerArguments};
 
@@ -37,6 +39,10 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// Convert raw transactions exactly and commit them to a Parquet table.
     Normalize(Box<NormalizeArguments>),
+    /// Tell whether all inputs of a day are there: exit 0, or 10 with what is missing.
+    Ready(ReadyArguments),
+    /// Convert again what corrected rates touch in a table, and tell what changed.
+    Restate(RestateArguments),
     /// Run any registered job.
     Run(RunArguments),
     /// Look at the runs of a cluster, or cancel one.

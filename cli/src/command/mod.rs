@@ -6,6 +6,8 @@ mod executor;
 mod explain;
 mod jobs;
 mod normalize;
+mod ready;
+mod restate;
 mod run;
 mod runs;
 mod scheduler;
@@ -26,6 +28,8 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Normalize(arguments) => normalize::run(*arguments).await,
+        Command::Ready(arguments) => ready::run(&arguments).await,
+        Command::Restate(arguments) => restate::run(arguments).await,
         Command::Run(arguments) => run::run(arguments).await,
         Command::Runs { command } => runs::run(command).await,
         Command::Cluster { command } => cluster::run(command).await,

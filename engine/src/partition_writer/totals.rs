@@ -4,7 +4,7 @@ use arrow::array::{Array, AsArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow::datatypes::{Decimal128Type, Int32Type, SchemaRef};
 use datafusion::common::Result;
 
-use super::figures::{BySource, SourceFigures};
+use super::figures::{BySource, SourceFigures, merge_by_source};
 use crate::exact_sum::{CurrencySums, ExactSum};
 use crate::rate_join::TargetCurrency;
 
@@ -66,7 +66,12 @@ impl TotalColumns {
                 of_source.totals.insert(target.clone(), sum);
             }
         }
-        used.into_iter().map(|code| codes.value(code).to_owned()).zip(figures).collect()
+        let mut by_source = BySource::new();
+        // Rows that were gathered from several batches may name one code in several places.
+        for (code, of_code) in used.into_iter().zip(figures) {
+            merge_by_source(&mut by_source, &BySource::from([(codes.value(code).to_owned(), of_code)]));
+        }
+        by_source
     }
 
     /// The known codes, each row's place among those that the rows use, and these by their number.

@@ -52,6 +52,8 @@ fn book() -> Arc<RateBook> {
             known_at: InstantMicros(0),
             location: String::new(),
             rates,
+            expires: None,
+            held: Vec::new(),
         }
     };
     let options = BookOptions { mode: AsOfMode::Date, max_age_days: Some(7), known_as_of: InstantMicros(1) };

@@ -32,6 +32,11 @@ impl Files {
         self.root.with_path(object.location.clone()).to_string()
     }
 
+    /// Tells whether the input named one file itself.
+    pub fn is_file(&self) -> bool {
+        matches!(&self.objects[..], [object] if object.location == *self.root.path())
+    }
+
     /// Returns the sum of the objects' sizes in bytes.
     pub fn bytes(&self) -> u64 {
         self.objects.iter().map(|object| object.size).sum()
@@ -82,6 +87,16 @@ pub async fn list(stores: &Stores, input: &str) -> Result<Files, FilesError> {
             && pattern.as_ref().is_none_or(|pattern| pattern.matches_with(relative, MATCHING))
     });
     Ok(Files { root, store: handle.store, objects })
+}
+
+/// Returns the place that `input` names where it may be a folder: where it is no glob and no local file.
+///
+/// # Errors
+/// Where the text names no place.
+pub fn folder_of(input: &str) -> Result<Option<Location>, FilesError> {
+    let (root, pattern) = split_glob(input)?;
+    let is_file = root.local_path().is_some_and(|path| path.is_file());
+    Ok((pattern.is_none() && !is_file).then_some(root))
 }
 
 /// Splits a glob into the folder before its first special character and the pattern below it.

@@ -6,7 +6,8 @@ use std::fmt;
 macro_rules! reasons {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $code:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl $name {
@@ -105,5 +106,20 @@ reasons! {
         RateScaleExceeded = "RATE_SCALE_EXCEEDED",
         /// Well-formed but implausible.
         RateSuspect = "RATE_SUSPECT",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_stored_by_their_codes() {
+        for reason in SnapshotReason::ALL {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.code());
+        }
+        for reason in EntryReason::ALL {
+            assert_eq!(serde_json::from_value::<EntryReason>(reason.code().into()).unwrap(), *reason);
+        }
     }
 }

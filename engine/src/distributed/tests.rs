@@ -81,6 +81,8 @@ fn snapshot(day: i32, rates: &[(&str, &str)]) -> Snapshot {
         known_at: InstantMicros(0),
         location: String::new(),
         rates,
+        expires: None,
+        held: Vec::new(),
     }
 }
 
@@ -137,6 +139,7 @@ impl Driver {
             refused: Vec::new(),
             notices: Vec::new(),
             entries: Vec::new(),
+            held: Vec::new(),
         };
         let reference = pin(&rates, &staging).await.unwrap();
         let books = Arc::new(RateBooks::new(stores.clone()));

@@ -1,25 +1,15 @@
-//! Makes a rate book of a folder of snapshots.
+//! Makes a rate book of a ledger, or of a plain folder of snapshots.
 
-use std::io::Read;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use cambist_udfs::rate::adapter::{Payload, RejectedEntry, SnapshotNotice, read_payload};
-use cambist_udfs::rate::{BookError, BookOptions, InstantMicros, RateBook, Snapshot};
-use cambist_udfs::reason::SnapshotReason;
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use object_store::{ObjectMeta, ObjectStoreExt};
+use cambist_udfs::rate::adapter::{RejectedEntry, SnapshotNotice};
+use cambist_udfs::rate::{BookError, BookOptions, RateBook};
 use serde::Serialize;
 
+use super::ledger::{self, HeldSnapshot, Known, LedgerError};
 use super::reference::RateBookRef;
-use crate::files::{Files, FilesError};
-use crate::store::{StoreError, Stores};
-
-/// Snapshot objects that are fetched at once.
-const CONCURRENT_FETCHES: usize = 32;
-
-/// A snapshot object is a few KiB; ECB's whole history is 3 MiB.
-const MAX_PAYLOAD_BYTES: u64 = 256 << 20;
+use crate::files::FilesError;
+use crate::store::Stores;
 
 /// A snapshot object that is not used, and why.
 #[derive(Clone, Debug, Serialize)]
@@ -45,6 +35,8 @@ pub struct LoadedRates {
     pub notices: Vec<(String, SnapshotNotice)>,
     /// Single rates that are not used: location, entry.
     pub entries: Vec<(String, RejectedEntry)>,
+    /// What was published and is held back until somebody approves it.
+    pub held: Vec<HeldSnapshot>,
 }
 
 /// Why no book could be made.
@@ -58,6 +50,14 @@ pub enum RatesError {
         location: String,
         /// What the store said.
         source: FilesError,
+    },
+    /// What lies there is a ledger, and damaged.
+    #[error("the rates ledger at `{location}` cannot be read")]
+    Ledger {
+        /// Where it lies.
+        location: String,
+        /// What is wrong with it.
+        source: LedgerError,
     },
     /// Nothing lies there.
     #[error(
@@ -91,106 +91,34 @@ fn first(refused: &[RefusedSnapshot]) -> String {
         .map_or_else(String::new, |one| format!("{}: {}: {}", one.location, one.reason, one.detail))
 }
 
-/// Loads every snapshot at `location`: one object, a folder or a glob.
+/// Loads every snapshot at `location`: one object, a glob, a folder, or a ledger.
 ///
-/// A snapshot is known from its object's modification time. Objects that are no snapshot are listed and
-/// passed over; the good ones stand.
+/// A snapshot is known from the time that its entry in the ledger names; where it has none, from its object's
+/// modification time. Objects that are no snapshot are listed and passed over; the good ones stand.
 ///
 /// # Errors
 /// [`RatesError`]; [`RatesError::Nothing`] where nothing lies there.
 pub async fn load(stores: &Stores, location: &str, options: &BookOptions) -> Result<LoadedRates, RatesError> {
-    let failed = |source| RatesError::Store { location: location.to_owned(), source };
-    let files = crate::files::list(stores, location).await.map_err(failed)?;
-    if files.objects.is_empty() {
+    let failed = |error| of_ledger(error, location);
+    let Some(contents) = ledger::read(stores, location).await.map_err(failed)? else {
         return Err(RatesError::Nothing { location: location.to_owned() });
+    };
+    let Known { snapshots, refused, notices, entries, held } = contents.known_as_of(options.known_as_of);
+    if snapshots.is_empty() && held.is_empty() && !refused.is_empty() {
+        return Err(RatesError::NoneUsable { location: location.to_owned(), refused });
     }
-    let fetches: Vec<_> = files.objects.iter().cloned().map(|object| fetch(&files, object).boxed()).collect();
-    let fetched: Vec<(ObjectMeta, Fetched)> =
-        stream::iter(fetches).buffered(CONCURRENT_FETCHES).try_collect().await.map_err(failed)?;
-    let mut loading = Loading::default();
-    for (object, payload) in fetched {
-        loading.read(&files.display_of(&object), &object, payload);
-    }
-    if loading.snapshots.is_empty() {
-        return Err(RatesError::NoneUsable { location: location.to_owned(), refused: loading.refused });
-    }
-    let book = RateBook::build(loading.snapshots, options)
+    let book = RateBook::build(snapshots, options)
         .map_err(|source| RatesError::Book { location: location.to_owned(), source })?;
     let reference = RateBookRef::of(location, &book);
-    Ok(LoadedRates {
-        book: Arc::new(book),
-        reference,
-        refused: loading.refused,
-        notices: loading.notices,
-        entries: loading.entries,
-    })
+    Ok(LoadedRates { book: Arc::new(book), reference, refused, notices, entries, held })
 }
 
-/// A payload, or why it cannot be one.
-type Fetched = Result<Bytes, String>;
-
-async fn fetch(files: &Files, object: ObjectMeta) -> Result<(ObjectMeta, Fetched), FilesError> {
-    if object.size > MAX_PAYLOAD_BYTES {
-        let detail = format!("{} bytes, expected at most {MAX_PAYLOAD_BYTES}", object.size);
-        return Ok((object, Err(detail)));
-    }
-    let failed = |source| StoreError::request("read", &object.location)(source);
-    let got = files.store.get(&object.location).await.map_err(failed)?;
-    let bytes = got.bytes().await.map_err(failed)?;
-    let whole = unpacked(bytes).map_err(|error| error.to_string());
-    Ok((object, whole))
-}
-
-/// Unpacks gzip and zstd, told by their first bytes.
-fn unpacked(bytes: Bytes) -> std::io::Result<Bytes> {
-    let mut whole = Vec::new();
-    let limit = MAX_PAYLOAD_BYTES + 1;
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        flate2::read::MultiGzDecoder::new(bytes.as_ref()).take(limit).read_to_end(&mut whole)?;
-    } else if bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        zstd::stream::read::Decoder::new(bytes.as_ref())?.take(limit).read_to_end(&mut whole)?;
-    } else {
-        return Ok(bytes);
-    }
-    if whole.len() as u64 > MAX_PAYLOAD_BYTES {
-        return Err(std::io::Error::other(format!("unpacks to more than {MAX_PAYLOAD_BYTES} bytes")));
-    }
-    Ok(whole.into())
-}
-
-#[derive(Default)]
-struct Loading {
-    snapshots: Vec<Snapshot>,
-    refused: Vec<RefusedSnapshot>,
-    notices: Vec<(String, SnapshotNotice)>,
-    entries: Vec<(String, RejectedEntry)>,
-}
-
-impl Loading {
-    fn read(&mut self, location: &str, object: &ObjectMeta, payload: Fetched) {
-        let refuse = |reason: SnapshotReason, detail: String| RefusedSnapshot {
-            location: location.to_owned(),
-            reason: reason.code(),
-            detail,
-        };
-        let bytes = match payload {
-            Ok(bytes) => bytes,
-            Err(detail) => return self.refused.push(refuse(SnapshotReason::SnapshotMalformed, detail)),
-        };
-        let payload = Payload {
-            bytes: &bytes,
-            file_name: object.location.filename().unwrap_or_default(),
-            location,
-            known_at: InstantMicros(object.last_modified.timestamp_micros()),
-        };
-        match read_payload(&payload) {
-            Ok(admission) => {
-                self.snapshots.extend(admission.snapshots);
-                self.notices
-                    .extend(admission.notices.into_iter().map(|notice| (location.to_owned(), notice)));
-                self.entries.extend(admission.entries.into_iter().map(|entry| (location.to_owned(), entry)));
-            }
-            Err(refusal) => self.refused.push(refuse(refusal.reason, refusal.detail)),
-        }
+fn of_ledger(error: LedgerError, location: &str) -> RatesError {
+    let location = location.to_owned();
+    match error {
+        LedgerError::Files(source) => RatesError::Store { location, source },
+        LedgerError::Store(source) => RatesError::Store { location, source: FilesError::Store(source) },
+        LedgerError::Location(source) => RatesError::Store { location, source: FilesError::Location(source) },
+        source => RatesError::Ledger { location, source },
     }
 }

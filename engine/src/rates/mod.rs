@@ -1,7 +1,9 @@
-//! Rate books: loaded from a folder of snapshots, pinned as one object where other processes need them,
+//! Rate books: loaded from a ledger or a plain folder of snapshots, pinned as one object where other processes need them,
 //! and loaded once per process.
 
 mod books;
+pub mod days;
+pub mod ledger;
 mod load;
 mod pinned;
 mod reference;

@@ -24,6 +24,8 @@ fn snapshots(count: u8) -> Vec<Snapshot> {
             (CurrencyCode::parse("GBP").unwrap(), "0.123456789012345678".parse().unwrap()),
             (CurrencyCode::parse("USD").unwrap(), "12345678901234567890.50".parse().unwrap()),
         ],
+        expires: None,
+        held: Vec::new(),
     };
     (0..count).map(snapshot).collect()
 }
@@ -40,6 +42,7 @@ fn loaded(count: u8, max_age_days: Option<u32>) -> LoadedRates {
         refused: Vec::new(),
         notices: Vec::new(),
         entries: Vec::new(),
+        held: Vec::new(),
     }
 }
 

@@ -115,11 +115,28 @@ impl PairIndex {
 
     #[inline]
     fn newest_before(&self, end: u32, day: RateDate) -> Result<AsOf, RowReason> {
-        match self.common.before(end) {
+        match usable(&self.timeline, end, day, |end| self.common.before(end))? {
             Some(position) => aged(&self.timeline, position, day, self.age_days_max),
             None => Err(missing(end, self.first_with_source)),
         }
     }
+}
+
+/// Returns the newest of the positions that `newest_before` gives which may still be used for `day`.
+///
+/// Where all of them have expired, the pair's rates are stale.
+#[inline]
+pub(super) fn usable(
+    timeline: &Timeline,
+    end: u32,
+    day: RateDate,
+    newest_before: impl Fn(u32) -> Option<u32>,
+) -> Result<Option<u32>, RowReason> {
+    let Some(mut position) = newest_before(end) else { return Ok(None) };
+    while timeline.is_expired(position, day) {
+        position = newest_before(position).ok_or(RowReason::RateStale)?;
+    }
+    Ok(Some(position))
 }
 
 /// Returns the snapshot with its age, unless it is too old.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::as_of::{AsOf, AsOfMode, PairIndex, SnapshotIndex, aged, missing};
+use super::as_of::{AsOf, AsOfMode, PairIndex, SnapshotIndex, aged, missing, usable};
 use super::presence::Presence;
 use super::snapshot::{InstantMicros, RateDate, Snapshot};
 use super::timeline::Timeline;
@@ -181,8 +181,8 @@ impl RateBook {
         day: RateDate,
     ) -> Result<AsOf, RowReason> {
         let (source, target) = (self.presence(source), self.presence(target));
-        let common = source.zip(target).and_then(|(source, target)| source.newest_common(target, end));
-        match common {
+        let newest = |end| source.zip(target).and_then(|(source, target)| source.newest_common(target, end));
+        match usable(&self.timeline, end, day, newest)? {
             Some(position) => aged(&self.timeline, position, day, self.options.max_age_days),
             None => Err(missing(end, source.and_then(Presence::first))),
         }
@@ -224,6 +224,16 @@ fn digest(snapshots: &[Snapshot]) -> [u8; 32] {
         hasher.update([u8::from(snapshot.valid_at.is_some())]);
         hasher.update(snapshot.valid_at.map_or(0, |at| at.0).to_le_bytes());
         hasher.update(snapshot.id.0);
+        // Only where there is something to say: most books have neither, and keep their digest.
+        if let Some(last) = snapshot.expires {
+            hasher.update(b"expires");
+            hasher.update(last.0.to_le_bytes());
+        }
+        if !snapshot.held.is_empty() {
+            hasher.update(b"held");
+            hasher.update((snapshot.held.len() as u64).to_le_bytes());
+            snapshot.held.iter().for_each(|code| hasher.update(code.as_bytes()));
+        }
     }
     hasher.finalize().into()
 }

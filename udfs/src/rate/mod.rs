@@ -5,6 +5,7 @@ pub mod adapter;
 mod as_of;
 mod book;
 mod change;
+pub mod gate;
 mod presence;
 mod snapshot;
 #[cfg(test)]

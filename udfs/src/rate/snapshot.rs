@@ -30,6 +30,16 @@ impl fmt::Display for RateDate {
 #[serde(transparent)]
 pub struct InstantMicros(pub i64);
 
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+impl InstantMicros {
+    /// Returns the UTC date of the instant.
+    pub fn utc_date(self) -> RateDate {
+        // 64 bits of microseconds are 213,503,982 days at most.
+        RateDate(i32::try_from(self.0.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX))
+    }
+}
+
 impl fmt::Display for InstantMicros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_microsecond(self.0) {
@@ -98,4 +108,21 @@ pub struct Snapshot {
     pub location: String,
     /// Units of each currency per one unit of the base; positive, sorted by code, without the base.
     pub rates: Vec<(CurrencyCode, Decimal)>,
+    /// The last day for which the rates may be used, where whoever entered them set one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<RateDate>,
+    /// The codes whose rates were published but are held back as implausible, in ascending order; they are
+    /// not among `rates`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<CurrencyCode>,
+}
+
+/// What the provider of rates that people entered begins with; the codes follow.
+pub(super) const MANUAL: &str = "manual:";
+
+impl Snapshot {
+    /// Tells whether people entered it, rather than a provider published it.
+    pub fn is_manual(&self) -> bool {
+        self.provider.starts_with(MANUAL)
+    }
 }

@@ -24,6 +24,8 @@ pub(super) struct Timeline {
     /// For each day from the first on, how many snapshots were valid by its end; empty if there are too
     /// many days.
     counts: Vec<u32>,
+    /// The last day of each snapshot's use; empty where none expires.
+    last_days: Vec<i32>,
 }
 
 impl Timeline {
@@ -40,7 +42,8 @@ impl Timeline {
         };
         let first_day = valid_days.first().copied().unwrap_or(0);
         let counts = dense_counts(&valid_days);
-        Self { mode, rate_days, valid_days, valid_instants, first_day, counts }
+        let last_days = last_days(snapshots);
+        Self { mode, rate_days, valid_days, valid_instants, first_day, counts, last_days }
     }
 
     /// Counts the snapshots that are eligible for a day: those for it or before it; in instant mode,
@@ -69,6 +72,12 @@ impl Timeline {
         u32::try_from(i64::from(day.0) - i64::from(rate_day)).unwrap_or(0)
     }
 
+    /// Tells whether a snapshot may no longer be used for `day`.
+    #[inline]
+    pub(super) fn is_expired(&self, position: u32, day: RateDate) -> bool {
+        self.last_days.get(position as usize).is_some_and(|last| day.0 > *last)
+    }
+
     #[inline]
     fn count_by_day(&self, day: i32) -> u32 {
         if day < self.first_day {
@@ -87,6 +96,13 @@ impl Timeline {
         let of_day = self.valid_instants.get(before as usize..by_end as usize).unwrap_or_default();
         before + position(of_day.partition_point(|valid| *valid <= at))
     }
+}
+
+fn last_days(snapshots: &[Snapshot]) -> Vec<i32> {
+    if snapshots.iter().all(|snapshot| snapshot.expires.is_none()) {
+        return Vec::new();
+    }
+    snapshots.iter().map(|snapshot| snapshot.expires.map_or(i32::MAX, |last| last.0)).collect()
 }
 
 fn day_of(at: i64) -> i32 {

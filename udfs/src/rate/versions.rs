@@ -4,11 +4,10 @@
 //! publication the one that was received last counts, as far as it was known in time.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use super::as_of::AsOfMode;
 use super::book::BookOptions;
-use super::snapshot::{InstantMicros, RateDate, Snapshot, SnapshotId};
+use super::snapshot::{InstantMicros, RateDate, Snapshot};
 use crate::reason::SnapshotReason;
 
 /// Why snapshots do not make a rate book.
@@ -64,8 +63,9 @@ impl BookError {
 }
 
 /// What orders publications and tells versions of one from each other: the time from which it is valid,
-/// then the publisher. The time is a day or an instant, by the mode.
-type Publication = (i64, String);
+/// whether people entered it (their word is the last on its day), then the publisher. The time is a day or
+/// an instant, by the mode.
+type Publication = (i64, bool, String);
 
 /// Returns the snapshots that the options admit, in the order in which they became valid.
 pub(super) fn admit(snapshots: Vec<Snapshot>, options: &BookOptions) -> Result<Vec<Snapshot>, BookError> {
@@ -79,7 +79,10 @@ pub(super) fn admit(snapshots: Vec<Snapshot>, options: &BookOptions) -> Result<V
         if snapshot.known_at > options.known_as_of {
             known_later += 1;
         } else if let Some(time) = time_of(&snapshot, options.mode) {
-            publications.entry((time, snapshot.provider.clone())).or_default().push(snapshot);
+            publications
+                .entry((time, snapshot.is_manual(), snapshot.provider.clone()))
+                .or_default()
+                .push(snapshot);
         } else {
             without_instant += 1;
         }
@@ -107,28 +110,31 @@ fn time_of(snapshot: &Snapshot, mode: AsOfMode) -> Option<i64> {
 }
 
 /// Returns the version that was received last, if there is any.
-fn latest(versions: Vec<Snapshot>) -> Result<Option<Snapshot>, BookError> {
-    let mut payloads: BTreeMap<SnapshotId, Snapshot> = BTreeMap::new();
-    for version in versions {
-        match payloads.entry(version.id) {
-            Entry::Vacant(place) => drop(place.insert(version)),
-            Entry::Occupied(mut known) if arrival(&version) < arrival(known.get()) => {
-                drop(known.insert(version))
-            }
-            Entry::Occupied(_) => {}
-        }
+///
+/// The same payload received again is the same version, unless the provider published another one in between
+/// and has come back to it.
+fn latest(mut versions: Vec<Snapshot>) -> Result<Option<Snapshot>, BookError> {
+    versions.sort_by(|left, right| arrival(left).cmp(&arrival(right)));
+    let mut current: Option<Snapshot> = None;
+    let mut rival: Option<Snapshot> = None;
+    for at_once in versions.chunk_by(|left, right| left.known_at == right.known_at) {
+        let is_news = |version: &&Snapshot| {
+            rival.is_some() || current.as_ref().is_none_or(|current| current.id != version.id)
+        };
+        let mut news = at_once.iter().filter(is_news);
+        let Some(first) = news.next().cloned() else { continue };
+        rival = news.find(|version| version.id != first.id).cloned();
+        current = Some(first);
     }
-    let mut payloads: Vec<Snapshot> = payloads.into_values().collect();
-    payloads.sort_by(|left, right| arrival(left).cmp(&arrival(right)));
-    match payloads.as_slice() {
-        [.., first, second] if first.known_at == second.known_at => Err(BookError::Conflict {
-            provider: first.provider.clone(),
+    match (current, rival) {
+        (Some(first), Some(second)) => Err(BookError::Conflict {
+            provider: first.provider,
             rate_date: first.rate_date,
             known_at: first.known_at,
-            first: first.location.clone(),
-            second: second.location.clone(),
+            first: first.location,
+            second: second.location,
         }),
-        _ => Ok(payloads.pop()),
+        (current, _) => Ok(current),
     }
 }
 

@@ -170,6 +170,8 @@ fn book() -> Arc<RateBook> {
         known_at: InstantMicros(0),
         location: String::new(),
         rates: vec![(code("SGD"), "1.35".parse().unwrap())],
+        expires: None,
+        held: Vec::new(),
     };
     let options = BookOptions { mode: AsOfMode::Date, max_age_days: Some(7), known_as_of: InstantMicros(1) };
     Arc::new(RateBook::build((DAY_ZERO..DAY_ZERO + 3).map(snapshot).collect(), &options).unwrap())

@@ -20,6 +20,7 @@ pub(super) struct Intake<'a> {
     quoted_count: usize,
     notices: Vec<SnapshotNotice>,
     empty_dates: Vec<RateDate>,
+    expires: Option<RateDate>,
 }
 
 impl<'a> Intake<'a> {
@@ -38,6 +39,7 @@ impl<'a> Intake<'a> {
             quoted_count: 0,
             notices: Vec::new(),
             empty_dates: Vec::new(),
+            expires: None,
         })
     }
 
@@ -61,6 +63,11 @@ impl<'a> Intake<'a> {
                 "the document is dated {body_date}, the file is named for {name_date}"
             ));
         }
+    }
+
+    /// Sets the last day for which what is published from here on may be used.
+    pub(super) fn expire(&mut self, last_day: Option<RateDate>) {
+        self.expires = last_day;
     }
 
     /// Counts a figure that the payload writes as a string.
@@ -95,6 +102,8 @@ impl<'a> Intake<'a> {
             known_at: self.payload.known_at,
             location: self.payload.location.to_owned(),
             rates,
+            expires: self.expires,
+            held: Vec::new(),
         });
     }
 

@@ -12,11 +12,13 @@ mod error_body;
 mod excerpt;
 mod intake;
 mod json;
+mod manual;
 mod rate_list;
 mod shape;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::excerpt::excerpt;
@@ -49,7 +51,7 @@ pub struct Admission {
 }
 
 /// One figure that is not used while the rest of its snapshot stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectedEntry {
     /// The currency code as the payload writes it, cut to a bounded length.
     pub code: String,
@@ -63,7 +65,7 @@ pub struct RejectedEntry {
 }
 
 /// A warning about a payload that is used all the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotNotice {
     /// The kind: times that disagree ([`SnapshotReason::SnapshotTimeSuspect`]), a day without rates
     /// ([`SnapshotReason::SnapshotEmpty`]), an odd form ([`SnapshotReason::SnapshotMalformed`]).
@@ -73,7 +75,7 @@ pub struct SnapshotNotice {
 }
 
 /// A payload that gives no snapshot at all.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[error("{reason}: {detail}")]
 pub struct Refusal {
     /// Why.

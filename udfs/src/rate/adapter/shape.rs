@@ -6,7 +6,7 @@ use super::excerpt::excerpt;
 use super::intake::Intake;
 use super::json::{self, Members, is_object, is_string, scalar_text};
 use super::rate_list::{RateList, read_units};
-use super::{Refusal, error_body};
+use super::{Refusal, error_body, manual};
 use crate::currency::CurrencyCode;
 use crate::decimal::Decimal;
 use crate::rate::snapshot::RateDate;
@@ -23,6 +23,9 @@ pub(super) fn read_document(intake: &mut Intake<'_>, text: &str) -> Result<(), R
     let text = json::quote_non_finite(text);
     let body = Members::parse(&text)?;
     error_body::refuse_error_body(&body)?;
+    if manual::is_manual(&body) {
+        return manual::read(intake, &body);
+    }
     Publication::identify(&body)?.read(intake)
 }
 
@@ -182,7 +185,11 @@ fn provider_of(body: &Members<'_>) -> &'static str {
     if stamped_only { "openexchangerates" } else { "fixer" }
 }
 
-fn base_of(body: &Members<'_>, key: &str) -> Result<CurrencyCode, Refusal> {
+/// Reads the code of the base.
+///
+/// # Errors
+/// Where there is none.
+pub(super) fn base_of(body: &Members<'_>, key: &str) -> Result<CurrencyCode, Refusal> {
     let found = match body.get(key)? {
         Some(value) if is_string(value) => match CurrencyCode::parse(&scalar_text(value)) {
             Some(code) => return Ok(code),

@@ -171,3 +171,28 @@ fn a_book_is_shared_between_threads() {
     shared::<RateBook>();
     shared::<crate::rate::PairIndex>();
 }
+
+/// An expired rate gives way to an older one that may still be used, never the other way round.
+#[test]
+fn a_rate_is_not_used_beyond_the_day_on_which_it_expires() {
+    let entered = Snapshot {
+        provider: "manual:GBP".to_owned(),
+        expires: Some(RateDate(12)),
+        ..snapshot(10, "GBP 0.5")
+    };
+    let book = RateBook::build(vec![snapshot(9, "GBP 0.4"), entered.clone()], &by_date(Some(5))).unwrap();
+    let (pound, dollar) = (currency(&book, "GBP"), currency(&book, "USD"));
+    let index = book.pair(pound, dollar);
+    let found = |day| {
+        let found = book.at_date(pound, dollar, RateDate(day));
+        assert_eq!(index.at_date(RateDate(day)), found);
+        found.map(|as_of| (as_of.snapshot.0, as_of.age_days))
+    };
+    assert_eq!(found(9), Ok((0, 0)));
+    assert_eq!(found(12), Ok((1, 2)));
+    assert_eq!(found(13), Ok((0, 4)));
+    assert_eq!(found(15), Err(RowReason::RateStale));
+    let alone = RateBook::build(vec![entered], &by_date(None)).unwrap();
+    let (pound, dollar) = (currency(&alone, "GBP"), currency(&alone, "USD"));
+    assert_eq!(alone.at_date(pound, dollar, RateDate(13)), Err(RowReason::RateStale));
+}

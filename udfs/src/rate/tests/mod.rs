@@ -29,6 +29,8 @@ fn snapshot(day: i32, rates: &str) -> Snapshot {
         known_at: InstantMicros(0),
         location: format!("{day}.json"),
         rates,
+        expires: None,
+        held: Vec::new(),
     }
 }
 

@@ -27,9 +27,7 @@ fn the_version_received_last_counts() {
 #[test]
 fn the_same_payload_twice_is_one_snapshot_known_since_the_first_time() {
     let original = known(10, "a", snapshot(7, "GBP 0.61"));
-    let correction = known(20, "b", snapshot(7, "GBP 0.62"));
     let again = known(30, "c", snapshot(7, "GBP 0.61"));
-    assert_eq!(pounds(vec![again.clone(), correction, original.clone()]).unwrap(), ["0.62"]);
     let book =
         RateBook::build(vec![again, known(10, "0", original.clone()), original], &by_date(None)).unwrap();
     assert_eq!(book.snapshots().len(), 1);
@@ -37,6 +35,21 @@ fn the_same_payload_twice_is_one_snapshot_known_since_the_first_time() {
         (book.snapshots()[0].known_at, book.snapshots()[0].location.as_str()),
         (InstantMicros(10), "0")
     );
+}
+
+/// Otherwise a correction that was taken back would hold for ever.
+#[test]
+fn a_provider_may_come_back_to_an_earlier_payload() {
+    let original = known(10, "a", snapshot(7, "GBP 0.61"));
+    let correction = known(20, "b", snapshot(7, "GBP 0.62"));
+    let again = known(30, "c", snapshot(7, "GBP 0.61"));
+    let given = vec![again, correction.clone(), original];
+    assert_eq!(pounds(given.clone()).unwrap(), ["0.61"]);
+    let book = RateBook::build(given, &by_date(None)).unwrap();
+    assert_eq!(book.snapshots()[0].known_at, InstantMicros(30));
+    // A copy that arrives with a new payload is no rival of it.
+    let (copy, new) = (known(40, "d", correction), known(40, "e", snapshot(7, "GBP 0.63")));
+    assert_eq!(pounds(vec![known(30, "c", copy.clone()), copy, new]).unwrap(), ["0.63"]);
 }
 
 #[test]
@@ -118,4 +131,21 @@ fn the_digest_is_of_what_is_admitted() {
     assert_ne!(both, digest(vec![first.clone()]));
     assert_ne!(both, digest(vec![first.clone(), Snapshot { rate_date: RateDate(9), ..second.clone() }]));
     assert_ne!(both, digest(vec![first, Snapshot { provider: "ecb".to_owned(), ..second }]));
+}
+
+#[test]
+fn what_people_entered_comes_last_on_its_day() {
+    let entered = Snapshot { provider: "manual:GBP".to_owned(), ..snapshot(7, "GBP 0.60") };
+    let published = snapshot(7, "GBP 0.61");
+    assert_eq!(pounds(vec![entered, published]).unwrap(), ["0.61", "0.60"]);
+}
+
+#[test]
+fn what_is_held_or_expires_is_another_book() {
+    let digest = |snapshot| RateBook::build(vec![snapshot], &by_date(None)).unwrap().digest();
+    let plain = snapshot(7, "GBP 0.61");
+    let held = Snapshot { held: vec![code("RUB")], ..plain.clone() };
+    let expiring = Snapshot { expires: Some(RateDate(9)), ..plain.clone() };
+    let digests = [digest(plain), digest(held), digest(expiring)];
+    assert!(digests[0] != digests[1] && digests[1] != digests[2] && digests[0] != digests[2]);
 }

@@ -66,6 +66,8 @@ fn snapshot(id: u8, day: i32, rates: &[(&str, &str)]) -> Snapshot {
             .iter()
             .map(|(code, rate)| (CurrencyCode::parse(code).unwrap(), rate.parse().unwrap()))
             .collect(),
+        expires: None,
+        held: Vec::new(),
     }
 }
 

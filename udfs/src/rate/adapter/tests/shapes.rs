@@ -202,3 +202,20 @@ fn damaged_csv_is_refused() {
     }
     check("x.csv", "Date,USD,\n", &["SNAPSHOT_EMPTY: the document holds no rates"]);
 }
+
+#[test]
+fn rates_that_people_entered_name_their_codes_and_expire() {
+    let body = r#"{"entered_by":"ada","reason":"the feed has no bolivar","base":"USD","date":"2024-05-01",
+        "expires":"2024-05-07","rates":{"VES":"36.50","inr":83.2}}"#;
+    check("2024-05-01.json", body, &["manual:INR+VES USD 2024-05-01 1714521600: INR=83.2 VES=36.50"]);
+    let admission = read("2024-05-01.json", body.as_bytes()).unwrap();
+    assert_eq!(admission.snapshots[0].expires.unwrap().to_string(), "2024-05-07");
+    let backwards = body.replace("2024-05-07", "2024-04-30");
+    assert!(
+        outcome("a.json", &backwards).starts_with("SNAPSHOT_DATE_INVALID: the rates of 2024-05-01 expire on")
+    );
+    let anonymous = body.replace("ada", " ");
+    assert!(outcome("a.json", &anonymous).starts_with("SNAPSHOT_MALFORMED: `entered_by` is empty"));
+    let empty = body.replace(r#"{"VES":"36.50","inr":83.2}"#, "[]");
+    assert!(outcome("a.json", &empty).starts_with("SNAPSHOT_MALFORMED: the document has no `rates`"));
+}

@@ -1,0 +1,358 @@
+//! Appending to a ledger.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use bytes::Bytes;
+use cambist_udfs::rate::{InstantMicros, RateDate, Snapshot};
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+
+use super::contents::Contents;
+use super::entry::{Channel, Entry, FORMAT_VERSION, Held};
+use super::error::LedgerError;
+use super::folder::Folder;
+use super::names;
+use super::payload::{self, PayloadObject, Stamp};
+use crate::location::Location;
+use crate::rates::days::civil_date;
+use crate::store::Stores;
+
+/// Payloads that are written at once.
+const CONCURRENT_WRITES: usize = 32;
+
+/// The gate that holds what people enter.
+const MANUAL_GATE: &str = "manual";
+
+/// A payload as it was received.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The bytes, unchanged.
+    pub bytes: Bytes,
+    /// Its name: a date in it (`2024-05-01.json`) dates a document that bears none.
+    pub file_name: String,
+    /// When it was received.
+    pub known_at: InstantMicros,
+    /// How it came.
+    pub channel: Channel,
+    /// The request without its key, the file, or `kafka:topic/partition/offset`.
+    pub origin: String,
+    /// Who entered it, where a person did.
+    pub entered_by: Option<String>,
+    /// What else the answer said, such as `etag` and `last_modified`; never a secret.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// How a writer judges what it appends.
+#[derive(Clone, Debug, Default)]
+pub struct WriterOptions {}
+
+/// What became of a payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is in the ledger now.
+    Stored {
+        /// The payload's object, relative to the ledger's folder.
+        object: String,
+        /// Its entry, relative to the ledger's folder.
+        entry: String,
+        /// The first and the last day that it holds rates for.
+        rate_dates: (RateDate, RateDate),
+        /// Whether nothing of its provider was there for the day.
+        is_new_day: bool,
+        /// What is not used until somebody approves it.
+        held: Vec<Held>,
+    },
+    /// It is what the ledger holds already.
+    Unchanged {
+        /// The payload's object, relative to the ledger's folder.
+        object: String,
+    },
+}
+
+/// Appends to a ledger, and knows all that it holds.
+#[derive(Debug)]
+pub struct LedgerWriter {
+    folder: Folder,
+    options: WriterOptions,
+    /// Every entry's path.
+    entries: HashSet<String>,
+    /// Every path that holds a payload.
+    paths: HashSet<String>,
+    /// Where the payload of a stem and content lies.
+    objects: HashMap<(String, String), String>,
+    /// The admissions of each provider and stem: when each became known, and its content.
+    history: HashMap<(String, String), BTreeMap<InstantMicros, Version>>,
+    is_changed: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Version {
+    sha256: String,
+    metadata: BTreeMap<String, String>,
+}
+
+/// What has to be written.
+struct Writing {
+    entry: Option<(String, Bytes)>,
+    payload: Option<PayloadWriting>,
+}
+
+struct PayloadWriting {
+    path: String,
+    /// The name where other bytes lie under the first one.
+    fallback: String,
+    bytes: Bytes,
+}
+
+/// The newest admission of a provider's payload for a day.
+#[derive(Clone, Copy, Debug)]
+pub struct LatestVersion<'a> {
+    /// When it became known.
+    pub known_at: InstantMicros,
+    /// The hex sha256 of the payload.
+    pub sha256: &'a str,
+    /// What its answer said, such as `etag` and `last_modified`.
+    pub metadata: &'a BTreeMap<String, String>,
+}
+
+impl LedgerWriter {
+    /// Opens the ledger at `url`; a folder that does not exist is an empty one.
+    ///
+    /// # Errors
+    /// Where the store fails or an object of the ledger's own is damaged.
+    pub async fn open(stores: &Stores, url: &str, options: WriterOptions) -> Result<Self, LedgerError> {
+        let folder = Folder::open(stores, Location::parse(url)?)?;
+        let contents = Contents::read(&folder).await?;
+        let mut writer = Self {
+            folder,
+            options,
+            entries: HashSet::new(),
+            paths: HashSet::new(),
+            objects: HashMap::new(),
+            history: HashMap::new(),
+            is_changed: false,
+        };
+        for payload in &contents.payloads {
+            writer.paths.insert(payload.path.clone());
+            let stem = names::stem_of(&payload.path).to_owned();
+            writer
+                .objects
+                .entry((stem, payload.notes.sha256.clone()))
+                .or_insert_with(|| payload.path.clone());
+        }
+        for (path, entry) in &contents.entries {
+            writer.note(path.clone(), entry);
+        }
+        Ok(writer)
+    }
+
+    /// Returns the newest admission of `provider`'s payload for `day`.
+    pub fn latest(&self, provider: &str, day: RateDate) -> Option<LatestVersion<'_>> {
+        let versions = self.history.get(&(provider.to_owned(), day.to_string()))?;
+        let (known_at, version) = versions.last_key_value()?;
+        Some(LatestVersion { known_at: *known_at, sha256: &version.sha256, metadata: &version.metadata })
+    }
+
+    /// Appends one payload.
+    ///
+    /// Doing it again, also by another process and after a crash at any point, changes nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError::Refused`] where the payload holds no snapshot: nothing is stored. Otherwise where the
+    /// store fails; then the same may be appended again.
+    pub async fn append(
+        &mut self,
+        received: Received,
+        recorded_at: Timestamp,
+    ) -> Result<Appended, LedgerError> {
+        let mut appended = self.append_all(vec![received], recorded_at).await?;
+        appended.pop().unwrap_or_else(|| {
+            Err(LedgerError::Damaged { path: String::new(), detail: "nothing was appended".to_owned() })
+        })
+    }
+
+    /// Appends payloads in the order in which they became known; each may be refused for itself.
+    ///
+    /// # Errors
+    /// Where the store fails; then the same may be appended again.
+    pub async fn append_all(
+        &mut self,
+        received: Vec<Received>,
+        recorded_at: Timestamp,
+    ) -> Result<Vec<Result<Appended, LedgerError>>, LedgerError> {
+        let mut appended = Vec::with_capacity(received.len());
+        let mut writings = Vec::new();
+        for received in received {
+            match self.plan(received, recorded_at) {
+                Ok((outcome, writing)) => {
+                    appended.push(Ok(outcome));
+                    writings.extend(writing);
+                }
+                Err(refused) => appended.push(Err(refused)),
+            }
+        }
+        self.is_changed |= !writings.is_empty();
+        let folder = &self.folder;
+        let writes = writings.into_iter().map(|writing| write(folder, writing)).collect::<Vec<_>>();
+        stream::iter(writes).buffer_unordered(CONCURRENT_WRITES).try_collect::<()>().await?;
+        Ok(appended)
+    }
+
+    /// Brings the index up to date, where anything was appended or it is stale.
+    ///
+    /// # Errors
+    /// Where the store fails; the ledger is whole without its index.
+    pub async fn finish(self, recorded_at: Timestamp) -> Result<(), LedgerError> {
+        if self.is_changed {
+            super::reindex(&self.folder, recorded_at).await?;
+        }
+        Ok(())
+    }
+
+    /// Decides what is to be written for a payload, and takes it for written.
+    fn plan(
+        &mut self,
+        received: Received,
+        recorded_at: Timestamp,
+    ) -> Result<(Appended, Option<Writing>), LedgerError> {
+        let payload = read(&received);
+        let Some(stem) = names::stem(&payload.snapshots) else {
+            let source = payload.notes.refusal.unwrap_or_else(payload::no_rates);
+            return Err(LedgerError::Refused { origin: received.origin, source });
+        };
+        let provider = payload.snapshots[0].provider.clone();
+        let sha256 = payload.notes.sha256.clone();
+        let entry_path = names::entry(&stem, &provider, received.known_at, &sha256);
+        let identity = (stem.clone(), sha256.clone());
+        let existing = self.objects.get(&identity).cloned();
+        let versions = self.history.get(&(provider.clone(), stem.clone()));
+        let before = versions.and_then(|versions| versions.range(..=received.known_at).next_back());
+        let is_known =
+            self.entries.contains(&entry_path) || before.is_some_and(|(_, version)| version.sha256 == sha256);
+        if let (true, Some(object)) = (is_known, &existing) {
+            return Ok((Appended::Unchanged { object: object.clone() }, None));
+        }
+        let is_new_day = versions.is_none();
+        let fallback =
+            names::version(&stem, received.known_at, &sha256, names::extension(&received.file_name));
+        let object =
+            existing.clone().unwrap_or_else(|| self.free_path(&payload, &stem, &received, &fallback));
+        let payload_writing = existing.is_none().then(|| PayloadWriting {
+            path: object.clone(),
+            fallback,
+            bytes: received.bytes.clone(),
+        });
+        let rate_dates = span(&payload.snapshots);
+        let entry = self.entry(received, recorded_at, &payload, &stem)?;
+        let appended = Appended::Stored {
+            object: object.clone(),
+            entry: entry_path.clone(),
+            rate_dates,
+            is_new_day,
+            held: entry.held.clone(),
+        };
+        // An entry whose payload went missing is completed, not repeated.
+        let entry_writing = match is_known {
+            true => None,
+            false => {
+                let document = serde_json::to_vec_pretty(&entry).map_err(encoding)?;
+                Some((entry_path.clone(), Bytes::from(document)))
+            }
+        };
+        self.paths.insert(object.clone());
+        self.objects.insert(identity, object);
+        if !is_known {
+            self.note(entry_path, &entry);
+        }
+        Ok((appended, Some(Writing { entry: entry_writing, payload: payload_writing })))
+    }
+
+    /// The day's own name where nothing lies there, else that of a version. What people entered is never in
+    /// the way of what providers publish.
+    fn free_path(&self, payload: &PayloadObject, stem: &str, received: &Received, version: &str) -> String {
+        let first = names::first_payload(stem, names::extension(&received.file_name));
+        let is_manual = payload.snapshots.iter().any(Snapshot::is_manual);
+        if is_manual || self.paths.contains(&first) { version.to_owned() } else { first }
+    }
+
+    fn entry(
+        &self,
+        received: Received,
+        recorded_at: Timestamp,
+        payload: &PayloadObject,
+        stem: &str,
+    ) -> Result<Entry, LedgerError> {
+        let (first, last) = span(&payload.snapshots);
+        let out_of_range = || LedgerError::Damaged {
+            path: received.origin.clone(),
+            detail: format!("{first} or {} is no time of the calendar", received.known_at),
+        };
+        let known_at = Timestamp::from_microsecond(received.known_at.0).map_err(|_| out_of_range())?;
+        let held = self.judge(payload, &received);
+        let (first_date, last_date) = civil_date(first).zip(civil_date(last)).ok_or_else(out_of_range)?;
+        Ok(Entry {
+            version: FORMAT_VERSION,
+            known_at,
+            recorded_at,
+            provider: payload.snapshots[0].provider.clone(),
+            channel: received.channel,
+            origin: received.origin,
+            entered_by: received.entered_by,
+            stem: stem.to_owned(),
+            sha256: payload.notes.sha256.clone(),
+            bytes: received.bytes.len() as u64,
+            first_date,
+            last_date,
+            metadata: received.metadata,
+            held,
+        })
+    }
+
+    /// Returns what is held back of a payload.
+    fn judge(&self, payload: &PayloadObject, received: &Received) -> Vec<Held> {
+        if !payload.snapshots.iter().any(Snapshot::is_manual) {
+            return Vec::new();
+        }
+        let maker = received.entered_by.as_deref().unwrap_or("somebody");
+        let detail = format!("entered by {maker}, expected the approval of somebody else");
+        vec![Held { gate: MANUAL_GATE.to_owned(), rate_date: None, currency: None, detail }]
+    }
+
+    fn note(&mut self, path: String, entry: &Entry) {
+        let key = (entry.provider.clone(), entry.stem.clone());
+        let version = Version { sha256: entry.sha256.clone(), metadata: entry.metadata.clone() };
+        self.history.entry(key).or_default().insert(entry.known_at_micros(), version);
+        self.entries.insert(path);
+    }
+}
+
+fn read(received: &Received) -> PayloadObject {
+    let stamp = Stamp { bytes: received.bytes.len() as u64, modified: received.known_at, e_tag: None };
+    payload::read(&received.origin, &received.file_name, &received.origin, stamp, &received.bytes)
+}
+
+fn span(snapshots: &[Snapshot]) -> (RateDate, RateDate) {
+    let day = |snapshot: Option<&Snapshot>| snapshot.map_or(RateDate(0), |snapshot| snapshot.rate_date);
+    (day(snapshots.first()), day(snapshots.last()))
+}
+
+fn encoding(error: serde_json::Error) -> LedgerError {
+    LedgerError::Index { action: "written", source: error.into() }
+}
+
+/// Writes the entry, then the payload.
+async fn write(folder: &Folder, writing: Writing) -> Result<(), LedgerError> {
+    if let Some((path, bytes)) = writing.entry {
+        // One that is there already says the same, but for when it was written.
+        folder.create(&path, bytes).await?;
+    }
+    let Some(payload) = writing.payload else { return Ok(()) };
+    if folder.create(&payload.path, payload.bytes.clone()).await? {
+        return Ok(());
+    }
+    // Another writer was first to take the day's own name.
+    match folder.create(&payload.fallback, payload.bytes).await? {
+        true => Ok(()),
+        false => Err(LedgerError::NameTaken { path: folder.display(&payload.fallback) }),
+    }
+}

@@ -1,5 +1,6 @@
 //! Sums of decimal amounts that neither round nor overflow: 256-bit integers at a fixed scale.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -63,6 +64,31 @@ impl ExactSum {
     pub fn equals(&self, other: &Self) -> bool {
         let scale = self.scale.max(other.scale);
         self.at_scale(scale) == other.at_scale(scale)
+    }
+
+    /// Returns this sum less another.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        let scale = self.scale.max(other.scale);
+        let carried = self.at_scale(scale).wrapping_sub(other.at_scale(scale));
+        Self { carried, low: 0, scale }
+    }
+
+    /// Tells whether the value is zero.
+    pub fn is_zero(&self) -> bool {
+        self.total() == i256::ZERO
+    }
+
+    /// Compares the values without their signs.
+    pub fn cmp_magnitude(&self, other: &Self) -> Ordering {
+        let scale = self.scale.max(other.scale);
+        self.at_scale(scale).wrapping_abs().cmp(&other.at_scale(scale).wrapping_abs())
+    }
+
+    /// Returns `mantissa * 10^-scale` times this sum, exactly; nothing where that has more than 76 digits.
+    pub fn times(&self, mantissa: i128, scale: u8) -> Option<Self> {
+        let carried = self.total().checked_mul(i256::from_i128(mantissa))?;
+        Some(Self { carried, low: 0, scale: self.scale.checked_add(scale)? })
     }
 
     /// Returns the text with at least `decimals` decimals and no further trailing zeros.
@@ -141,6 +167,18 @@ mod tests {
         }
         assert_eq!(ExactSum::parse("12.500").unwrap().to_text(2), "12.50");
         assert_eq!(ExactSum::parse("12").unwrap().to_text(2), "12.00");
+    }
+
+    #[test]
+    fn differences_and_shares_are_exact() {
+        let sum = |text: &str| ExactSum::parse(text).unwrap();
+        assert_eq!(sum("1.5").minus(&sum("2.25")).to_string(), "-0.75");
+        assert!(sum("1.50").minus(&sum("1.5")).is_zero());
+        assert_eq!(sum("-3").cmp_magnitude(&sum("2.99")), Ordering::Greater);
+        assert_eq!(sum("-3").cmp_magnitude(&sum("3.00")), Ordering::Equal);
+        // 0.01 % of 9,747,747.934 is 974.7747934.
+        assert_eq!(sum("9747747.934").times(1, 4).unwrap().to_string(), "974.7747934");
+        assert!(sum(&"9".repeat(70)).times(i128::MAX, 0).is_none());
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct CommitSummary {
     pub number: u64,
     /// When, RFC 3339 in UTC.
     pub committed_at: String,
-    /// The batch it replaced.
+    /// The batch it replaced; of a restatement the names of all, one after the other.
     pub batch: String,
     /// The run that made it.
     pub run_id: String,
@@ -103,7 +103,7 @@ pub async fn log(stores: &Stores, output: &str, limit: u64) -> Result<Vec<Commit
         files_removed: record.main.remove.len() + record.quarantine.remove.len(),
         rows: record.main.add.iter().map(|file| file.rows).sum(),
         quarantined: record.quarantine.add.iter().map(|file| file.rows).sum(),
-        batch: record.batch,
+        batch: record.replaced_batches().map(|(batch, ..)| batch).collect::<Vec<_>>().join(", "),
         run_id: record.run_id,
         kind: record.kind,
     };

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::context::RunContext;
 use crate::error::{JobError, Result};
-use crate::{compact, normalize, options, query};
+use crate::{compact, normalize, options, query, restate};
 
 /// One option of a job.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -52,7 +52,7 @@ pub struct JobDescription {
 
 /// Returns every registered job.
 pub fn jobs() -> Vec<JobDescription> {
-    vec![normalize::describe(), compact::describe(), query::describe()]
+    vec![normalize::describe(), compact::describe(), query::describe(), restate::describe()]
 }
 
 /// Returns the job of that name, if there is one.
@@ -89,6 +89,7 @@ pub fn prepare(job: &str, options: Value) -> Result<Box<dyn PreparedJob>> {
         "normalize" => Ok(Box::new(normalize::Prepared::try_new(options)?)),
         "compact" => Ok(Box::new(compact::Prepared::try_new(options)?)),
         "query" => Ok(Box::new(query::Prepared::try_new(options)?)),
+        "restate" => Ok(Box::new(restate::Prepared::try_new(options)?)),
         unknown => Err(unknown_job(unknown)),
     }
 }
@@ -102,6 +103,7 @@ pub fn options_from_toml(job: &str, text: &str) -> Result<Value> {
         "normalize" => options::from_toml::<normalize::NormalizeSpec>(job, text),
         "compact" => options::from_toml::<compact::CompactSpec>(job, text),
         "query" => options::from_toml::<query::QuerySpec>(job, text),
+        "restate" => options::from_toml::<restate::RestateSpec>(job, text),
         unknown => Err(unknown_job(unknown)),
     }
 }

@@ -5,6 +5,7 @@ mod ledger;
 mod kafka;
 mod normalize;
 mod rates;
+mod restate;
 mod run;
 mod servers;
 
@@ -24,6 +25,7 @@ pub(crate) use self::ledger::{
 pub(crate) use self::kafka::{KafkaArguments, RatesSinkArguments};
 pub(crate) use self::normalize::NormalizeArguments;
 pub(crate) use self::rates::{RatesCommand, RatesFetchArguments};
+pub(crate) use self::restate::{ReadyArguments, RestateArguments};
 pub(crate) use self::run::{ClusterArgument, PlaceArguments, RunArguments};
 pub(crate) use self::servers::{ExecutorArguments, SchedulerArguments};
 use crate::duration;
@@ -54,6 +56,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: RatesCommand,
     },
+    /// Tell whether all inputs of a day are there: exit 0, or 10 with what is missing.
+    Ready(ReadyArguments),
+    /// Convert again what corrected rates touch in a table, and tell what changed.
+    Restate(RestateArguments),
     /// Run any registered job.
     Run(RunArguments),
     /// Look at the runs of a cluster, or cancel one.

@@ -7,6 +7,8 @@ mod explain;
 mod jobs;
 mod normalize;
 mod rates;
+mod ready;
+mod restate;
 mod run;
 mod runs;
 mod scheduler;
@@ -28,6 +30,8 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Normalize(arguments) => normalize::run(*arguments).await,
         Command::Rates { command } => rates::run(command).await,
+        Command::Ready(arguments) => ready::run(&arguments).await,
+        Command::Restate(arguments) => restate::run(arguments).await,
         Command::Run(arguments) => run::run(arguments).await,
         Command::Runs { command } => runs::run(command).await,
         Command::Cluster { command } => cluster::run(command).await,

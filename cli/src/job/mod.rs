@@ -4,6 +4,7 @@ mod embedded;
 mod follow;
 mod interrupt;
 mod remote;
+mod restatement;
 mod summary;
 
 use std::process::ExitCode;

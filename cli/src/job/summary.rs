@@ -1,12 +1,18 @@
 //! A job's report for a person.
 
 use cambist_jobs::normalize::{RunReport, RunStatus};
+use cambist_jobs::restate::RestateReport;
 use serde_json::Value;
+
+use super::restatement;
 
 /// Returns the report as text: in words where the job is known, else its figures one by one.
 pub(crate) fn of(report: &Value) -> String {
-    match serde_json::from_value::<RunReport>(report.clone()) {
-        Ok(report) => of_normalize(&report),
+    if let Ok(report) = serde_json::from_value::<RunReport>(report.clone()) {
+        return of_normalize(&report);
+    }
+    match serde_json::from_value::<RestateReport>(report.clone()) {
+        Ok(report) => restatement::text(&report),
         Err(_) => figures(report),
     }
 }

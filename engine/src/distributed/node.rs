@@ -13,7 +13,7 @@ use crate::record::WireScan;
 
 /// The version of the form of plans. Processes with another one do not understand them: it grows with
 /// every change to an operator's description that an older process would misread.
-pub const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 2;
 
 /// This program's version, for messages.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");

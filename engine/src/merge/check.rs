@@ -4,21 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::exact_sum::{CurrencySums, ExactSum, merge_sums};
-use crate::partition_writer::{ContentHash, WrittenFile};
+use crate::partition_writer::{ContentHash, Figures, WrittenFile};
 use crate::table::LiveFile;
-
-/// What a set of rows amounts to, however many files it lies in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Rows.
-    pub rows: u64,
-    /// Their order-free hash.
-    pub content_hash: ContentHash,
-    /// Sums of `source_amount` by source currency.
-    pub source_totals: CurrencySums,
-    /// Sums of the converted amounts by target currency.
-    pub totals: CurrencySums,
-}
 
 /// Figures by owner and partition.
 pub type Owned = BTreeMap<(String, String), Figures>;

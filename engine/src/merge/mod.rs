@@ -10,7 +10,7 @@ mod scan;
 mod staged;
 mod tasks;
 
-pub use check::{Figures, Mismatch, Owned, check, figures_of_live, figures_of_written};
+pub use check::{Mismatch, Owned, check, figures_of_live, figures_of_written};
 pub use pass::{MergeError, MergePass};
 pub use scan::{merge_columns, scan};
 pub use staged::{StagedLayout, staged_layout};

@@ -13,7 +13,7 @@ use super::*;
 use crate::exact_sum::{CurrencySums, ExactSum};
 use crate::execution::{Execution, ExecutionError, InProcess};
 use crate::location::Location;
-use crate::partition_writer::{ContentHash, PartitionWriterSpec, WriterLimits, WrittenFile};
+use crate::partition_writer::{ContentHash, Figures, PartitionWriterSpec, WriterLimits, WrittenFile};
 use crate::progress::RunProgress;
 use crate::quarantine::RawEncoding;
 use crate::rate_join::{EVENT_DATE_COLUMN, TargetCurrency};
@@ -168,6 +168,7 @@ impl Scene {
             limits: WriterLimits::default(),
             resumable: true,
             is_readable: false,
+            tally: None,
         };
         Self {
             staging: Staging::new(&Stores::new(), &root, "r1").unwrap(),

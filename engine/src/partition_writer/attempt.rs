@@ -10,13 +10,14 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 
 use super::exec::PartitionWriterSpec;
+use super::figures::TalliedPartition;
 use super::file_names::FileNames;
 use super::manifest::{TaskManifest, WrittenFile};
 use super::open_file::{external, remove_staged};
 use super::quarantine_file::write_quarantine;
 use super::row_memory::RowMemory;
 use super::table_files::TableFiles;
-use crate::exact_sum::merge_sums;
+use crate::exact_sum::{CurrencySums, merge_sums};
 use crate::failure::{FailureKind, TaskFailure};
 use crate::fault;
 use crate::metrics::{CountedTask, task_metrics};
@@ -118,15 +119,15 @@ impl TaskAttempt {
             Ok(quarantined) => quarantined?,
             Err(join) => return Err(TaskFailure::of_join(join).into_error()),
         };
-        let files = match files {
-            Ok(files) => files,
+        let (files, tallied) = match files {
+            Ok(written) => written,
             Err(error) => {
                 remove_staged(&self.staging, quarantined.as_slice()).await;
                 return Err(error);
             }
         };
         check_inputs(inputs, &ledger)?;
-        Ok(manifest(inputs, files, quarantined, &ledger))
+        Ok(manifest(inputs, files, tallied, quarantined, &ledger))
     }
 }
 
@@ -154,12 +155,15 @@ fn check_inputs(inputs: &[InputRange], ledger: &TaskLedger) -> Result<()> {
     Ok(())
 }
 
-async fn write_rows(mut rows: SendableRecordBatchStream, mut files: TableFiles) -> Result<Vec<WrittenFile>> {
+/// What a task has written and, where it was to, counted.
+type Written = (Vec<WrittenFile>, Option<Vec<TalliedPartition>>);
+
+async fn write_rows(mut rows: SendableRecordBatchStream, mut files: TableFiles) -> Result<Written> {
     let written = async {
         while let Some(batch) = rows.next().await {
             files.push(&batch?).await?;
         }
-        files.finish().await
+        Ok((files.finish().await?, files.take_tally()))
     };
     let written = written.await;
     if written.is_err() {
@@ -171,20 +175,28 @@ async fn write_rows(mut rows: SendableRecordBatchStream, mut files: TableFiles) 
 fn manifest(
     inputs: &[InputRange],
     mut files: Vec<WrittenFile>,
+    tallied: Option<Vec<TalliedPartition>>,
     quarantined: Option<WrittenFile>,
     ledger: &TaskLedger,
 ) -> TaskManifest {
     let mut counts = ledger.counts();
-    for file in &files {
-        counts.converted += file.rows;
-        merge_sums(&mut counts.source_converted, &file.source_totals);
-        merge_sums(&mut counts.target_totals, &file.totals);
+    let mut arrived = |rows: u64, source_totals: &CurrencySums, totals: &CurrencySums| {
+        counts.converted += rows;
+        merge_sums(&mut counts.source_converted, source_totals);
+        merge_sums(&mut counts.target_totals, totals);
+    };
+    match &tallied {
+        // Some of these are in files too.
+        Some(partitions) => partitions
+            .iter()
+            .for_each(|one| arrived(one.figures.rows, &one.figures.source_totals, &one.figures.totals)),
+        None => files.iter().for_each(|file| arrived(file.rows, &file.source_totals, &file.totals)),
     }
     let metrics = task_metrics();
-    metrics.rows_written.add(counts.converted);
+    metrics.rows_written.add(files.iter().map(|file| file.rows).sum());
     metrics.records_quarantined.add(counts.quarantined());
     files.extend(quarantined);
     metrics.files_staged.add(files.len() as u64);
     metrics.bytes_staged.add(files.iter().map(|file| file.staged.bytes).sum());
-    TaskManifest { task: 0, inputs: inputs.to_vec(), files, counts }
+    TaskManifest { task: 0, inputs: inputs.to_vec(), files, counts, tallied }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::TaskAttempt;
 use super::manifest::schema;
+use super::tally::TallySpec;
 use crate::plan_node::{properties_over, single_child_plan};
 use crate::progress::RunProgress;
 use crate::quarantine::RawEncoding;
@@ -64,6 +65,9 @@ pub struct PartitionWriterSpec {
     /// Whether the table's files can be read before they are committed, because a merge will do so.
     #[serde(default)]
     pub is_readable: bool,
+    /// Counts every partition's rows and writes only those of some days; writes all where none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<TallySpec>,
 }
 
 /// Writes converted rows and quarantined records; yields one manifest row per partition.

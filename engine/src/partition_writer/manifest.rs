@@ -9,6 +9,7 @@ use datafusion::common::{DataFusionError, Result, internal_err};
 use serde::{Deserialize, Serialize};
 
 use super::content_hash::ContentHash;
+use super::figures::TalliedPartition;
 use crate::exact_sum::CurrencySums;
 use crate::table::{StagedFile, TableKind};
 use crate::task::TaskCounts;
@@ -43,6 +44,9 @@ pub struct TaskManifest {
     pub files: Vec<WrittenFile>,
     /// What it counted.
     pub counts: TaskCounts,
+    /// Its rows by partition, written or not, where the spec asks for a tally.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tallied: Option<Vec<TalliedPartition>>,
 }
 
 /// Returns the schema of manifest rows: one row per task, its manifest as JSON.
@@ -67,7 +71,7 @@ impl TaskManifest {
 
     /// Tells whether both report the same result: equal counts, equal rows in equal partitions.
     fn agrees_with(&self, other: &Self) -> bool {
-        self.counts == other.counts && self.contents() == other.contents()
+        self.counts == other.counts && self.tallied == other.tallied && self.contents() == other.contents()
     }
 
     fn contents(&self) -> BTreeMap<(TableKind, &str), (u64, ContentHash)> {

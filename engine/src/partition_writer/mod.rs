@@ -12,15 +12,20 @@
 mod attempt;
 mod content_hash;
 mod exec;
+mod figures;
 mod file_names;
 mod manifest;
 mod open_file;
 mod quarantine_file;
 mod row_memory;
 mod table_files;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 pub use content_hash::ContentHash;
 pub use exec::{BYTES_IN, PartitionWriter, PartitionWriterSpec, RECORDS_IN, WriterLimits};
+pub use figures::{BySource, Figures, SourceFigures, TalliedPartition, merge_by_source};
 pub use manifest::{TaskManifest, WrittenFile, read_manifests};
+pub use tally::TallySpec;

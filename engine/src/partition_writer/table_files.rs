@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
-use arrow::datatypes::{Decimal128Type, Int32Type, SchemaRef};
+use arrow::datatypes::{Int32Type, SchemaRef};
 use cambist_udfs::rate::RateDate;
 use datafusion::common::{DataFusionError, Result};
 use futures::future::join_all;
@@ -18,11 +18,13 @@ use parquet::file::properties::WriterProperties;
 
 use super::content_hash::ContentHash;
 use super::exec::PartitionWriterSpec;
+use super::figures::TalliedPartition;
 use super::file_names::FileNames;
 use super::manifest::WrittenFile;
 use super::open_file::{OpenFile, external, file_schema, remove_staged, table_properties, writer_properties};
 use super::row_memory::RowMemory;
-use crate::exact_sum::ExactSum;
+use super::tally::Tally;
+use super::totals::TotalColumns;
 use crate::fault;
 use crate::metrics::task_metrics;
 use crate::table::{Staging, TableKind};
@@ -38,18 +40,12 @@ pub(super) struct TableFiles {
     schema: SchemaRef,
     properties: Option<WriterProperties>,
     totals: TotalColumns,
+    tally: Option<Tally>,
     buffer: RowBuffer,
     open: HashMap<i32, OpenFile>,
     /// Files begun so far by partition, so that a second file of one partition gets another name.
     begun: HashMap<i32, u32>,
     finished: Vec<WrittenFile>,
-}
-
-/// Where the columns are that a file's totals are taken from.
-struct TotalColumns {
-    source_amount: usize,
-    source_currency: usize,
-    targets: Vec<(String, usize)>,
 }
 
 #[derive(Default)]
@@ -68,23 +64,15 @@ impl TableFiles {
         memory: RowMemory,
         input: &SchemaRef,
     ) -> Result<Self> {
-        let totals = TotalColumns {
-            source_amount: input.index_of("source_amount")?,
-            source_currency: input.index_of("source_currency")?,
-            targets: spec
-                .targets
-                .iter()
-                .map(|target| Ok((target.code.clone(), input.index_of(&target.column("amount"))?)))
-                .collect::<Result<_>>()?,
-        };
         Ok(Self {
+            totals: TotalColumns::of(input, &spec.targets)?,
+            tally: spec.tally.clone().map(Tally::new),
             schema: file_schema(input, input.fields().len() - 1)?,
             properties: None,
             spec,
             staging,
             names,
             memory,
-            totals,
             buffer: RowBuffer::default(),
             open: HashMap::new(),
             begun: HashMap::new(),
@@ -159,6 +147,12 @@ impl TableFiles {
     }
 
     async fn write_day(&mut self, day: i32, rows: &RecordBatch) -> Result<()> {
+        let content_hash = ContentHash::of(rows)?;
+        if let Some(tally) = &mut self.tally
+            && !tally.count(day, rows, content_hash, &self.totals)
+        {
+            return Ok(());
+        }
         if !self.open.contains_key(&day) {
             self.make_room().await?;
             let file = self.begin(day)?;
@@ -168,8 +162,8 @@ impl TableFiles {
             return Ok(());
         };
         fault::task_point("task.writing").map_err(DataFusionError::IoError)?;
-        self.totals.add(rows, file);
-        file.write(rows, ContentHash::of(rows)?).await?;
+        self.totals.add(rows, &mut file.source_totals, &mut file.totals);
+        file.write(rows, content_hash).await?;
         file.end_row_group().await?;
         if file.written_bytes() >= self.spec.limits.file_bytes {
             self.finish_day(day).await?;
@@ -177,11 +171,21 @@ impl TableFiles {
         Ok(())
     }
 
+    /// Returns what was counted, where the spec asks for it.
+    pub(super) fn take_tally(&mut self) -> Option<Vec<TalliedPartition>> {
+        let tally = self.tally.take()?;
+        Some(tally.finish(|day| self.partition(day)))
+    }
+
+    fn partition(&self, day: i32) -> String {
+        format!("{}={}", self.spec.partition_column, RateDate(day))
+    }
+
     fn begin(&mut self, day: i32) -> Result<OpenFile> {
         let number = self.begun.entry(day).or_default();
         let name = self.names.table_file(*number);
         *number += 1;
-        let partition = format!("{}={}", self.spec.partition_column, RateDate(day));
+        let partition = self.partition(day);
         let properties = self.properties.clone().map_or_else(writer_properties, Ok)?;
         let table = TableKind::Main;
         let staged = if self.spec.is_readable {
@@ -237,33 +241,4 @@ fn row_bytes(batch: &RecordBatch) -> usize {
         None => column.get_array_memory_size(),
     };
     batch.columns().iter().map(bytes).sum()
-}
-
-impl TotalColumns {
-    fn add(&self, rows: &RecordBatch, file: &mut OpenFile) {
-        for (code, column) in &self.targets {
-            let amounts = rows.column(*column).as_primitive::<Decimal128Type>();
-            let mut sum = ExactSum::zero(amounts.scale().unsigned_abs());
-            amounts.values().iter().for_each(|amount| sum.add(*amount));
-            file.totals.entry(code.clone()).or_insert(ExactSum::zero(0)).merge(&sum);
-        }
-        let amounts = rows.column(self.source_amount).as_primitive::<Decimal128Type>();
-        let coded = rows.column(self.source_currency).as_dictionary::<Int32Type>();
-        let codes: &StringArray = coded.values().as_string();
-        let zero = ExactSum::zero(amounts.scale().unsigned_abs());
-        // Few of the known currencies are in a file: they are found by their place in this list.
-        let mut places = vec![usize::MAX; codes.len()];
-        let mut sums: Vec<(usize, ExactSum)> = Vec::new();
-        for (key, amount) in coded.keys().values().iter().zip(amounts.values()) {
-            let code = *key as usize;
-            if places[code] == usize::MAX {
-                places[code] = sums.len();
-                sums.push((code, zero));
-            }
-            sums[places[code]].1.add(*amount);
-        }
-        for (code, sum) in sums {
-            file.source_totals.entry(codes.value(code).to_owned()).or_insert(ExactSum::zero(0)).merge(&sum);
-        }
-    }
 }

@@ -23,7 +23,7 @@ pub struct RefusedSnapshot {
 }
 
 /// What loading a folder of snapshots gave.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LoadedRates {
     /// The book.
     pub book: Arc<RateBook>,

@@ -108,8 +108,13 @@ impl Table {
             if winners.is_empty() {
                 tokio::time::sleep(UNDECIDED_WAIT).await;
             }
-            if let Some(winner) = winners.iter().rev().find(|winner| winner.batch == draft.batch) {
-                return self.give_way(&draft, winner).await;
+            let digest_of = |winner: &CommitRecord| {
+                let mut batches = winner.replaced_batches();
+                batches.find(|one| one.0 == draft.batch).map(|(_, digest, _)| digest.to_owned())
+            };
+            let lost_to = winners.iter().rev().find_map(|winner| Some((winner, digest_of(winner)?)));
+            if let Some((winner, digest)) = lost_to {
+                return self.give_way(&draft, winner, &digest).await;
             }
         }
         Err(TableError::Busy { attempts: ATTEMPTS_MAX })
@@ -129,11 +134,12 @@ impl Table {
         &mut self,
         draft: &CommitDraft,
         winner: &CommitRecord,
+        digest: &str,
     ) -> Result<CommitOutcome, TableError> {
         if let Err(error) = self.staging(&draft.staging).discard().await {
             tracing::warn!(%error, run_id = %draft.run_id, "staged files are left to gc");
         }
-        if winner.input_digest != draft.input_digest {
+        if digest != draft.input_digest {
             return Err(TableError::Conflict {
                 batch: draft.batch.clone(),
                 number: winner.number,
@@ -195,6 +201,7 @@ fn next_record(state: &TableState, draft: &CommitDraft) -> Result<CommitRecord, 
         run_id: draft.run_id.clone(),
         staging: (draft.staging != draft.run_id).then(|| draft.staging.clone()),
         batch: draft.batch.clone(),
+        batches: Vec::new(),
         kind: draft.kind.clone(),
         committed_at: draft.committed_at.to_string(),
         input_digest: draft.input_digest.clone(),

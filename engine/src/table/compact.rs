@@ -135,6 +135,7 @@ fn next_record(state: &TableState, compaction: &Compaction) -> Result<Option<Com
         run_id: compaction.run_id.clone(),
         staging: None,
         batch: String::new(),
+        batches: Vec::new(),
         kind: KIND.to_owned(),
         committed_at: compaction.committed_at.to_string(),
         input_digest: String::new(),

@@ -187,8 +187,10 @@ impl Table {
         for record in work {
             let committed: BTreeSet<_> =
                 record.change(table).add.iter().map(|added| added.file.path.as_str()).collect();
-            let staged = root.list(&names::staging(record.staging())).await?;
-            remove_staged(root, record.staging(), staged, |path| committed.contains(path)).await?;
+            for staging in record.stagings() {
+                let staged = root.list(&names::staging(staging)).await?;
+                remove_staged(root, staging, staged, |path| committed.contains(path)).await?;
+            }
         }
         fault::point("publish.staging");
         Ok(())

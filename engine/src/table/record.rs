@@ -13,9 +13,13 @@ use super::staging::StagedFile;
 /// The version of checkpoints, and of records that replace one batch.
 pub(super) const FORMAT_VERSION: u64 = 1;
 
-/// The version of compactions, whose files belong to several batches, and the newest that is read. A program
-/// that knows only the first would give these files to a batch without a name.
+/// The version of compactions, whose files belong to several batches. A program that knows only the first
+/// would give these files to a batch without a name.
 pub(super) const COMPACTION_VERSION: u64 = 2;
+
+/// The version of restatements, which replace parts of several batches, and the newest that is read. A program
+/// that knows only compactions would not see that the batches have a new state.
+pub(super) const RESTATEMENT_VERSION: u64 = 3;
 
 /// One of the two tables under a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,7 +55,7 @@ pub struct DataFile {
     /// The exact converted amounts by currency, as decimals.
     #[serde(default)]
     pub totals: BTreeMap<String, String>,
-    /// The batch it belongs to, in a compaction; else it is the record's.
+    /// The batch it belongs to, in a compaction or a restatement; else it is the record's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<String>,
 }
@@ -98,6 +102,19 @@ pub struct TableChange {
     pub partitions: BTreeMap<String, String>,
 }
 
+/// The new state of one of the batches that a restatement replaces parts of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BatchRecord {
+    /// Its name.
+    pub batch: String,
+    /// The name under which its files were staged.
+    pub staging: String,
+    /// The digest of everything that determines its result.
+    pub input_digest: String,
+    /// The account of its state, kept as it was given.
+    pub details: serde_json::Value,
+}
+
 /// A commit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CommitRecord {
@@ -112,8 +129,11 @@ pub struct CommitRecord {
     /// The name under which it staged its files, where that is not the run's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staging: Option<String>,
-    /// The batch whose files it replaces; empty in a compaction, whose files stay in their batches.
+    /// The batch whose files it replaces; empty in a compaction or a restatement, whose files name theirs.
     pub batch: String,
+    /// The batches that it brings to a new state; in a restatement only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batches: Vec<BatchRecord>,
     /// What kind of run made it, such as `normalize`.
     pub kind: String,
     /// When, as an RFC 3339 instant in UTC.
@@ -146,14 +166,25 @@ impl CommitRecord {
         }
     }
 
-    /// Returns the batch whose files the commit replaces; nothing for a compaction.
-    pub fn replaced_batch(&self) -> Option<&str> {
-        (!self.batch.is_empty()).then_some(self.batch.as_str())
+    /// Returns the batches that the commit brings to a new state, each with its inputs' digest and its account;
+    /// none for a compaction.
+    pub fn replaced_batches(&self) -> impl Iterator<Item = (&str, &str, &serde_json::Value)> {
+        let own = (!self.batch.is_empty()).then_some((
+            self.batch.as_str(),
+            self.input_digest.as_str(),
+            &self.details,
+        ));
+        let restated = self.batches.iter();
+        let restated = restated.map(|one| (one.batch.as_str(), one.input_digest.as_str(), &one.details));
+        own.into_iter().chain(restated)
     }
 
-    /// Returns the name under which the run staged its files.
-    pub fn staging(&self) -> &str {
-        self.staging.as_deref().unwrap_or(&self.run_id)
+    /// Returns the names under which the run staged its files.
+    pub fn stagings(&self) -> Vec<&str> {
+        if self.batches.is_empty() {
+            return vec![self.staging.as_deref().unwrap_or(&self.run_id)];
+        }
+        self.batches.iter().map(|batch| batch.staging.as_str()).collect()
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, TableError> {
@@ -176,11 +207,11 @@ pub(super) fn check_version(path: &str, bytes: &[u8]) -> Result<(), TableError> 
     }
     let Versioned { version } = serde_json::from_slice(bytes)
         .map_err(|error| TableError::LogDamaged { path: path.to_owned(), detail: error.to_string() })?;
-    if version > COMPACTION_VERSION {
+    if version > RESTATEMENT_VERSION {
         return Err(TableError::NewerVersion {
             path: path.to_owned(),
             found: version,
-            known: COMPACTION_VERSION,
+            known: RESTATEMENT_VERSION,
         });
     }
     Ok(())

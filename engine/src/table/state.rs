@@ -160,8 +160,8 @@ impl TableState {
         self.main.apply(record, &record.main).map_err(damaged)?;
         self.quarantine.apply(record, &record.quarantine).map_err(damaged)?;
         self.last_commit = record.number;
-        if let Some(batch) = record.replaced_batch() {
-            self.batches.insert(batch.to_owned(), BatchState::of(record));
+        for (batch, input_digest, details) in record.replaced_batches() {
+            self.batches.insert(batch.to_owned(), BatchState::of(record, input_digest, details));
         }
         let ready = ReadyState { number: record.number, run_id: record.run_id.clone() };
         self.ready.extend(record.ready.iter().map(|partition| (partition.clone(), ready.clone())));
@@ -215,14 +215,14 @@ impl LiveFile {
 }
 
 impl BatchState {
-    fn of(record: &CommitRecord) -> Self {
+    fn of(record: &CommitRecord, input_digest: &str, details: &serde_json::Value) -> Self {
         Self {
             number: record.number,
             run_id: record.run_id.clone(),
             committed_at: record.committed_at.clone(),
-            input_digest: record.input_digest.clone(),
+            input_digest: input_digest.to_owned(),
             rules_version: record.rules_version.clone(),
-            details: record.details.clone(),
+            details: details.clone(),
         }
     }
 }

@@ -130,6 +130,7 @@ fn writer_spec(
         // Tasks of several plans may write to one partition: names must be told apart by more than a number.
         resumable: true,
         is_readable: false,
+        tally: None,
     }
 }
 
@@ -198,7 +199,7 @@ fn replacements(plan: &CompactPlan, merged: &[(String, WrittenFile)]) -> Vec<Rep
 /// The commit that an earlier attempt at this run has made.
 async fn committed_before(table: &Table, run_id: &str) -> Result<Option<CompactReport>> {
     let records = table.log(OWN_COMMITS_SEARCHED).await.map_err(|error| of_table(&error))?;
-    for record in records.into_iter().filter(|record| record.replaced_batch().is_none()) {
+    for record in records.into_iter().filter(|record| record.replaced_batches().next().is_none()) {
         let Ok(report) = serde_json::from_value::<CompactReport>(record.details) else { continue };
         if report.run_id == run_id {
             return Ok(Some(CompactReport { commit: record.number, ..report }));

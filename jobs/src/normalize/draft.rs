@@ -46,9 +46,12 @@ pub(super) fn draft(
     })
 }
 
-fn partition_hashes(files: &[WrittenFile], kind: TableKind) -> BTreeMap<String, String> {
+pub(crate) fn partition_hashes<'a>(
+    files: impl IntoIterator<Item = &'a WrittenFile>,
+    kind: TableKind,
+) -> BTreeMap<String, String> {
     let mut hashes: BTreeMap<&str, ContentHash> = BTreeMap::new();
-    for file in files.iter().filter(|file| file.staged.table == kind) {
+    for file in files.into_iter().filter(|file| file.staged.table == kind) {
         hashes.entry(&file.partition).or_default().merge(file.content_hash);
     }
     hashes.into_iter().map(|(partition, hash)| (partition.to_owned(), hash.to_string())).collect()
@@ -86,7 +89,8 @@ fn ready_partitions(config: &NormalizeConfig, partitions: &BTreeMap<String, Stri
     }
 }
 
-fn details(
+/// Returns the account that a commit keeps of a batch's run.
+pub(super) fn details(
     config: &NormalizeConfig,
     context: &RunContext,
     plan: &NormalizePlan,
@@ -112,6 +116,7 @@ fn details(
         iso_4217: [cambist_udfs::currency::EDITION, cambist_udfs::currency::HISTORIC_EDITION]
             .map(str::to_owned),
         snapshots: snapshots.collect(),
+        inputs: Some(plan.inputs.clone()),
     };
     serde_json::to_value(details)
         .map_err(|error| JobError::data(format!("the run's account is not writable: {error}")))

@@ -12,21 +12,27 @@
 mod check;
 mod config;
 mod draft;
+mod inputs;
 mod options;
+mod pass;
 mod plan;
 mod prepared;
+mod recompute;
 mod report;
 mod run;
 mod source_sql;
 
 pub(crate) use config::values;
 pub use config::{NormalizeConfig, RoleExpressions, SourceConfig};
-pub(crate) use draft::data_file;
+pub(crate) use draft::{data_file, partition_hashes};
+pub(crate) use inputs::{FoundInputs, input_file, load_rates};
+pub use inputs::{InputFile, RunInputs};
 pub use options::{
-    NormalizeSpec, OutputSpec, QualitySpec, RatesSpec, RunSpec, SourceSpec, SourceTableSpec, TargetSpec,
-    describe,
+    NormalizeSpec, OutputSpec, QualitySpec, RatesSpec, ReadySpec, RunSpec, SourceSpec, SourceTableSpec,
+    TargetSpec, describe,
 };
 pub use plan::{NormalizePlan, plan};
 pub(crate) use prepared::Prepared;
+pub(crate) use recompute::{Recomputation, Recomputed, recompute};
 pub use report::{RULES_VERSION, RunDetails, RunReport, RunStatus, SnapshotUse};
 pub use run::normalize;

@@ -23,6 +23,8 @@ pub struct NormalizeSpec {
     pub quality: QualitySpec,
     /// Which batch this is, and how it runs.
     pub run: RunSpec,
+    /// What `cambist ready` waits for.
+    pub ready: ReadySpec,
 }
 
 /// `[source]`
@@ -149,6 +151,20 @@ pub struct RunSpec {
     pub parallelism: Option<u64>,
     /// Bytes that a task of a cluster reads.
     pub task_bytes: Option<u64>,
+}
+
+/// `[ready]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReadySpec {
+    /// Files, folders or globs that must be there.
+    pub expect: Vec<String>,
+    /// For how long none of them may have been written.
+    pub quiet_seconds: Option<u64>,
+    /// Currencies that the day's rates must hold.
+    pub currencies: Vec<String>,
+    /// How many days the rates may be older than the day.
+    pub rates_age_days_max: Option<i64>,
 }
 
 impl NormalizeSpec {
@@ -378,6 +394,30 @@ const OPTIONS: &[OptionDescription] = &[
         "bytes, 1 MiB or more",
         "134217728 (128 MiB)",
         "What a task of a cluster reads, as stored; a source that is worth it occupies every core",
+    ),
+    OptionDescription::new(
+        "ready.expect",
+        "list of files, folders or globs",
+        "`source.url`",
+        "What must be there before `cambist ready` says so; `{date}` and its parts as in `source.url`",
+    ),
+    OptionDescription::new(
+        "ready.quiet_seconds",
+        "seconds",
+        "0",
+        "None of these files may have been written within this time",
+    ),
+    OptionDescription::new(
+        "ready.currencies",
+        "list of codes",
+        "`target.currencies`",
+        "One snapshot of the day must hold all of them",
+    ),
+    OptionDescription::new(
+        "ready.rates_age_days_max",
+        "days, 0 to 36500",
+        "0",
+        "How many days older than the day that snapshot may be: more than 0 for providers that skip weekends",
     ),
 ];
 

@@ -3,32 +3,27 @@
 //! Planning reads names, schemas and rates. It writes nothing but what tasks in other processes must find:
 //! the rates and the small tables, as objects of the run.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cambist_engine::athena::hive_type;
-use cambist_engine::files::{self, Files};
 use cambist_engine::rate_join::{
     EVENT_DATE_COLUMN, EventTimeKind, KeptColumn, RateJoin, RateJoinSpec, TargetCurrency, output_schema,
 };
 use cambist_engine::rates::{self, LoadedRates, RateBooks};
 use cambist_engine::record::GroupPlan;
 use cambist_engine::session::{session, session_config};
-use cambist_engine::store::Stores;
 use cambist_engine::table::{Column, Staging, TableSchema};
-use cambist_udfs::rate::{BookOptions, InstantMicros};
+use cambist_udfs::rate::InstantMicros;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
-use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::config::NormalizeConfig;
-use super::report::RULES_VERSION;
+use super::inputs::{FoundInputs, RunInputs, load_rates};
 use super::source_sql::{self, EVENT_TIME, SourceInputs, is_own_column, is_text_format, plan_source};
 use crate::context::RunContext;
 use crate::error::{JobError, Result};
-use crate::input::{of_files, of_rates, of_table, planning};
+use crate::input::{of_table, planning};
 
 /// What one run will do.
 pub struct NormalizePlan {
@@ -46,6 +41,8 @@ pub struct NormalizePlan {
     pub input_digest: String,
     /// Raw bytes to read.
     pub input_bytes: u64,
+    /// The account of what is read.
+    pub inputs: RunInputs,
 }
 
 /// Plans a run that stages at `staging` and may use `slots` tasks at once.
@@ -58,22 +55,26 @@ pub async fn plan(
     staging: &Staging,
     slots: usize,
 ) -> Result<NormalizePlan> {
+    let inputs = FoundInputs::list(&context.stores, config).await?;
+    inputs.refuse_empty(config)?;
+    let known_as_of = config.known_as_of.unwrap_or(InstantMicros(context.now.as_microsecond()));
+    let rates = load_rates(&context.stores, config, known_as_of).await?;
+    plan_over(config, context, staging, slots, inputs, None, rates).await
+}
+
+/// Plans a run over files and rates that were found before; `record` is the account of these files where it is
+/// another than what they are now.
+pub(super) async fn plan_over(
+    config: &NormalizeConfig,
+    context: &RunContext,
+    staging: &Staging,
+    slots: usize,
+    inputs: FoundInputs,
+    record: Option<RunInputs>,
+    mut rates: LoadedRates,
+) -> Result<NormalizePlan> {
     let stores = &context.stores;
-    let source = files::list(stores, &config.source.url).await.map_err(|error| of_files(&error))?;
-    if source.objects.is_empty() {
-        return Err(JobError::usage(format!(
-            "nothing found at the source `{}`, expected a file, a folder with files or a glob that matches some",
-            config.source.url
-        )));
-    }
-    let tables = small_table_files(stores, config).await?;
-    let options = BookOptions {
-        mode: config.mode(),
-        max_age_days: config.max_age_days,
-        known_as_of: config.known_as_of.unwrap_or(InstantMicros(context.now.as_microsecond())),
-    };
-    let mut rates =
-        rates::load(stores, &config.rates_url, &options).await.map_err(|error| of_rates(&error))?;
+    let source = &inputs.source;
     let pins = context.execution.is_remote().then_some(staging);
     if let Some(staging) = pins {
         rates.reference = rates::pin(&rates, staging).await.map_err(|error| of_table(&error))?;
@@ -85,29 +86,31 @@ pub async fn plan(
     let no_session = |error| planning(error, "the session cannot be made");
     let session = session(session_config(groups.slots, books), stores).map_err(no_session)?;
     rates::bind(&session, &rates.reference, &rates.book).map_err(no_session)?;
-    let inputs = SourceInputs {
+    let source_inputs = SourceInputs {
         session: &session,
         stores,
         config: &config.source,
-        files: &source,
+        files: source,
         groups,
         pins,
         progress: context.progress.clone(),
     };
-    let planned = plan_source(inputs).await?;
+    let planned = plan_source(source_inputs).await?;
     check_event_time(config, &planned.plan.schema())?;
     let spec = Arc::new(rate_join_spec(config, &rates, targets.clone(), &planned.columns)?);
     let schema = table_schema(config, &spec, &planned.plan.schema())?;
     let converted =
         RateJoin::try_new(planned.plan, spec).map_err(|error| planning(error, "the conversion"))?;
+    let inputs = record.unwrap_or_else(|| inputs.record(config, &rates.reference.digest));
     Ok(NormalizePlan {
         session,
         converted: Arc::new(converted),
         targets,
         schema,
-        input_digest: input_digest(config, &source, &tables, &rates),
+        input_digest: inputs.digest(config),
         rates,
-        input_bytes: source.bytes(),
+        input_bytes: inputs.source.iter().map(|file| file.bytes).sum(),
+        inputs,
     })
 }
 
@@ -119,14 +122,6 @@ fn group_plan(config: &NormalizeConfig, slots: usize, is_remote: bool) -> GroupP
         None if is_remote => GroupPlan { slots, task_bytes: Some(config.task_bytes) },
         None => GroupPlan::per_slot(slots),
     }
-}
-
-async fn small_table_files(stores: &Stores, config: &NormalizeConfig) -> Result<Vec<(String, Files)>> {
-    let mut tables = Vec::new();
-    for (name, table) in &config.source.tables {
-        tables.push((name.clone(), files::list(stores, &table.url).await.map_err(|error| of_files(&error))?));
-    }
-    Ok(tables)
 }
 
 fn targets(config: &NormalizeConfig, rates: &LoadedRates) -> Result<Vec<TargetCurrency>> {
@@ -225,29 +220,4 @@ fn table_schema(config: &NormalizeConfig, spec: &RateJoinSpec, input: &SchemaRef
         columns.push(Column { name: field.name().clone(), hive_type });
     }
     Ok(TableSchema { columns, partition_column: Some(config.partition_by.clone()) })
-}
-
-/// Digests what pins a run: input files, the snapshots it may use, its options, the rules' version.
-fn input_digest(
-    config: &NormalizeConfig,
-    source: &Files,
-    tables: &[(String, Files)],
-    rates: &LoadedRates,
-) -> String {
-    let objects = |files: &Files| {
-        let of = |object: &object_store::ObjectMeta| {
-            let version = object.e_tag.clone().unwrap_or_else(|| object.last_modified.to_rfc3339());
-            json!([files.display_of(object), object.size, version])
-        };
-        files.objects.iter().map(of).collect::<Vec<_>>()
-    };
-    let tables: BTreeMap<&String, _> = tables.iter().map(|(name, files)| (name, objects(files))).collect();
-    let pinned = json!({
-        "rules": RULES_VERSION,
-        "source": objects(source),
-        "tables": tables,
-        "rates": rates.reference.digest,
-        "options": config,
-    });
-    Sha256::digest(pinned.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,6 +8,8 @@ use cambist_engine::rates::{LoadedRates, RefusedSnapshot};
 use cambist_engine::task::{DamagedFile, TaskCounts};
 use serde::{Deserialize, Serialize};
 
+use super::inputs::RunInputs;
+
 /// The version of the conversion rules; part of every run's digest.
 pub const RULES_VERSION: &str = "1";
 
@@ -55,6 +57,9 @@ pub struct RunDetails {
     pub iso_4217: [String; 2],
     /// The snapshots that the run was allowed to use.
     pub snapshots: Vec<SnapshotUse>,
+    /// What it read, by which it can be done again; none in records of older programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<RunInputs>,
 }
 
 /// The summary of a run.

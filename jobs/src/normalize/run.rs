@@ -1,28 +1,18 @@
 //! The run: execute the plan, check that nothing was lost or invented, commit, report.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use cambist_engine::location::Location;
-use cambist_engine::merge::MergePass;
-use cambist_engine::partition_writer::{
-    PartitionWriter, PartitionWriterSpec, TaskManifest, WriterLimits, WrittenFile, read_manifests,
-};
-use cambist_engine::quarantine::RawEncoding;
-use cambist_engine::record::Encoding;
 use cambist_engine::table::{BatchState, CommitDraft, CommitOutcome, Staging, Table, TableError, TableKind};
-use cambist_engine::task::TaskCounts;
-use cambist_engine::task_input::planned_inputs;
-use datafusion::physical_plan::ExecutionPlan;
 
-use super::check::{check_balance, check_quality};
 use super::config::NormalizeConfig;
 use super::draft::draft;
-use super::plan::{NormalizePlan, plan};
+use super::pass::{Pass, PassResult};
+use super::plan::plan;
 use super::report::{RunDetails, RunReport, RunStatus};
 use crate::context::{RunContext, RunPhase, seconds_since};
 use crate::error::{ErrorKind, JobError, Result};
-use crate::input::{of_execution, of_merge, of_table, running};
+use crate::input::{of_execution, of_table};
 use crate::staged::{StagingGuard, discard};
 
 /// Runs the job.
@@ -109,9 +99,8 @@ async fn prepare_commit(
     let tasks = plan.converted.properties().partitioning.partition_count() as u64;
     context.progress.begin(plan.input_bytes, tasks);
     context.observer.reached(RunPhase::Planned { input_bytes: plan.input_bytes, tasks }).await?;
-    let manifests = execute(config, context, &plan, staging).await?;
-    let (counts, files) = check(config, manifests)?;
-    let files = merge(config, context, &plan, staging, files).await?;
+    let pass = Pass { config, context, plan: &plan, staging, tally: None };
+    let PassResult { counts, files, .. } = pass.run().await?;
     // A cluster tells what was read by and by; short tasks are over before it does.
     context.progress.begin(plan.input_bytes, tasks);
     context.progress.set_done(plan.input_bytes, counts.records_in, tasks);
@@ -165,72 +154,4 @@ fn is_refused_unwritten(error: &TableError) -> bool {
             | TableError::StagedFileMissing { .. }
             | TableError::DuplicatePath { .. }
     )
-}
-
-/// Brings the tasks' accounts together; nothing goes on that does not balance.
-fn check(config: &NormalizeConfig, manifests: Vec<TaskManifest>) -> Result<(TaskCounts, Vec<WrittenFile>)> {
-    let mut counts = TaskCounts::default();
-    manifests.iter().for_each(|manifest| counts.merge(&manifest.counts));
-    check_balance(&counts)?;
-    check_quality(config, &counts)?;
-    Ok((counts, manifests.into_iter().flat_map(|manifest| manifest.files).collect()))
-}
-
-/// Merges what the tasks wrote, wherever a partition got too many files.
-async fn merge(
-    config: &NormalizeConfig,
-    context: &RunContext,
-    plan: &NormalizePlan,
-    staging: &Staging,
-    files: Vec<WrittenFile>,
-) -> Result<Vec<WrittenFile>> {
-    // Tasks of the second pass have names of their own beside those of the first.
-    let spec =
-        PartitionWriterSpec { resumable: true, is_readable: false, ..writer_spec(config, context, plan) };
-    let pass = MergePass {
-        name: &context.run_id,
-        execution: context.execution.as_ref(),
-        session: &plan.session,
-        progress: &context.progress,
-        spec: &spec,
-        staging,
-    };
-    pass.merge_staged(&plan.converted.schema(), files, config.files_per_partition, config.task_bytes)
-        .await
-        .map_err(of_merge)
-}
-
-fn writer_spec(config: &NormalizeConfig, context: &RunContext, plan: &NormalizePlan) -> PartitionWriterSpec {
-    let tasks = plan.converted.properties().partitioning.partition_count();
-    PartitionWriterSpec {
-        run_id: context.run_id.clone(),
-        partition_column: config.partition_by.clone(),
-        targets: plan.targets.clone(),
-        raw_encoding: match config.source.records.encoding {
-            Encoding::Utf8 => RawEncoding::Utf8,
-            Encoding::Latin1 => RawEncoding::Latin1,
-        },
-        limits: WriterLimits::default(),
-        resumable: context.execution.is_remote(),
-        // Each task may write every partition; which they did is known when it is too late to choose.
-        is_readable: tasks > config.files_per_partition,
-    }
-}
-
-async fn execute(
-    config: &NormalizeConfig,
-    context: &RunContext,
-    plan: &NormalizePlan,
-    staging: &Staging,
-) -> Result<Vec<TaskManifest>> {
-    let spec = writer_spec(config, context, plan);
-    let writer = PartitionWriter::new(Arc::clone(&plan.converted), Arc::new(spec), staging.clone());
-    let planned = planned_inputs(&plan.converted).map_err(running)?;
-    let writer: Arc<dyn ExecutionPlan> = Arc::new(writer);
-    let batches = context
-        .execution
-        .collect(&context.run_id, writer, &plan.session, &context.progress)
-        .await
-        .map_err(of_execution)?;
-    read_manifests(&batches, &planned).map_err(running)
 }

@@ -200,7 +200,8 @@ fn rates(spec: QueryRatesSpec) -> Result<Option<RatesConfig>> {
         (None, AsOfMode::Date) => Some(DEFAULT_MAX_AGE_DAYS),
         (None, AsOfMode::Instant) => None,
     };
-    let known_as_of = spec.known_as_of.as_deref().map(values::parse_instant).transpose()?;
+    let instant = |text| values::instant("rates.known_as_of", text);
+    let known_as_of = spec.known_as_of.as_deref().map(instant).transpose()?;
     Ok(Some(RatesConfig { url, mode, max_age_days, known_as_of }))
 }
 

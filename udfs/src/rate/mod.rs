@@ -4,6 +4,7 @@
 pub mod adapter;
 mod as_of;
 mod book;
+mod change;
 pub mod gate;
 mod presence;
 mod snapshot;
@@ -14,5 +15,6 @@ mod versions;
 
 pub use as_of::{AsOf, AsOfMode, PairIndex, SnapshotIndex, UnknownAsOfMode};
 pub use book::{BookOptions, RateBook};
+pub use change::{BookComparison, DayRange, PairChange, PairOutcome, PairQuote};
 pub use snapshot::{InstantMicros, RateDate, Snapshot, SnapshotId};
 pub use versions::BookError;

@@ -24,7 +24,9 @@ fn report(inputs: &[InputRange], path: &str, rows: u64) -> RecordBatch {
         totals: Default::default(),
     };
     let counts = TaskCounts { records_in: 3, ..TaskCounts::default() };
-    TaskManifest { task: 9, inputs: inputs.to_vec(), files: vec![file], counts }.to_batch().unwrap()
+    TaskManifest { task: 9, inputs: inputs.to_vec(), files: vec![file], counts, tallied: None }
+        .to_batch()
+        .unwrap()
 }
 
 fn check(reports: &[RecordBatch]) -> Result<Vec<(u32, String)>, String> {

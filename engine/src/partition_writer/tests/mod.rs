@@ -4,6 +4,7 @@ mod attempts;
 mod failures;
 mod manifests;
 mod memory;
+mod tallies;
 
 use std::fmt;
 use std::sync::Arc;
@@ -111,6 +112,7 @@ impl Scene {
             limits: WriterLimits::default(),
             resumable: is_resumable,
             is_readable: false,
+            tally: None,
         };
         Arc::new(PartitionWriter::new(input, Arc::new(spec), self.staging()))
     }

@@ -4,6 +4,7 @@ mod crashes;
 mod faulty;
 mod maintenance;
 mod refusals;
+mod restatements;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};

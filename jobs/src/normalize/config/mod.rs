@@ -7,6 +7,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use cambist_engine::location::Location;
 use cambist_engine::rate_join::{EventTimeKind, check_time_format};
 use cambist_engine::record::{ColumnRole, Format, RecordConfig};
 use cambist_udfs::rate::{AsOfMode, InstantMicros};
@@ -14,7 +15,7 @@ use cambist_udfs::rounding::RoundingMode;
 use serde::Serialize;
 
 use self::values::{
-    batch_name, byte, choice, encoding, fill_date, format, in_range, out_of_range, parse_date, parse_instant,
+    batch_name, byte, choice, encoding, fill_date, format, in_range, instant, out_of_range, parse_date,
     partition_column, required, scales, target_codes, types, zone,
 };
 use super::options::{NormalizeSpec, SourceSpec, SourceTableSpec};
@@ -137,6 +138,9 @@ pub struct NormalizeConfig {
     /// Files that a run may write into a partition before they are merged.
     #[serde(skip)]
     pub files_per_partition: usize,
+    /// The options that these were checked from, with absolute places.
+    #[serde(skip)]
+    pub options: serde_json::Value,
 }
 
 fn as_text<S: serde::Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
@@ -154,6 +158,7 @@ impl TryFrom<NormalizeSpec> for NormalizeConfig {
     type Error = JobError;
 
     fn try_from(spec: NormalizeSpec) -> Result<Self> {
+        let options = absolute_options(&spec)?;
         let date = spec.run.date.as_deref().map(parse_date).transpose()?;
         let batch = batch_name(spec.run.batch, date)?;
         let source = source(spec.source, spec.quality.allow_damaged.unwrap_or(false), date)?;
@@ -175,12 +180,18 @@ impl TryFrom<NormalizeSpec> for NormalizeConfig {
             None => None,
         };
         Ok(Self {
+            options,
             source,
             rates_url: required("rates.url", "--rates", spec.rates.url)?,
             rates_mode: mode.to_string(),
             rate_zone: zone("rates.rate_zone", spec.rates.rate_zone.unwrap_or_else(|| "UTC".to_owned()))?,
             max_age_days,
-            known_as_of: spec.rates.known_as_of.as_deref().map(parse_instant).transpose()?,
+            known_as_of: spec
+                .rates
+                .known_as_of
+                .as_deref()
+                .map(|text| instant("rates.known_as_of", text))
+                .transpose()?,
             currencies: target_codes(spec.target.currencies)?,
             scales: scales(&spec.target.scales)?,
             rounding: choice(
@@ -210,6 +221,15 @@ impl TryFrom<NormalizeSpec> for NormalizeConfig {
             )? as usize,
         })
     }
+}
+
+/// Another process, or this one another day, has another working folder.
+fn absolute_options(spec: &NormalizeSpec) -> Result<serde_json::Value> {
+    let mut options = spec.to_options()?;
+    if let Some(folder) = Location::parse(".").ok().and_then(|here| here.local_path()) {
+        crate::options::absolute_paths(&mut options, &folder);
+    }
+    Ok(options)
 }
 
 fn task_bytes(bytes: Option<u64>) -> Result<u64> {

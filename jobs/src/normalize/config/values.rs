@@ -160,11 +160,9 @@ pub(crate) fn parse_date(text: &str) -> Result<jiff::civil::Date> {
         .map_err(|_| JobError::usage(format!("run.date is `{text}`, expected a date such as `2024-05-01`")))
 }
 
-pub(crate) fn parse_instant(text: &str) -> Result<InstantMicros> {
+pub(crate) fn instant(key: &str, text: &str) -> Result<InstantMicros> {
     let instant: jiff::Timestamp = text.parse().map_err(|_| {
-        JobError::usage(format!(
-            "rates.known_as_of is `{text}`, expected an instant such as `2024-05-01T06:00:00Z`"
-        ))
+        JobError::usage(format!("{key} is `{text}`, expected an instant such as `2024-05-01T06:00:00Z`"))
     })?;
     Ok(InstantMicros(instant.as_microsecond()))
 }

@@ -1,4 +1,5 @@
 mod as_of;
+mod change;
 mod model;
 mod versions;
 

@@ -1,0 +1,95 @@
+//! The sums that are kept of a partition's rows.
+
+use arrow::array::{Array, AsArray, PrimitiveArray, RecordBatch, StringArray};
+use arrow::datatypes::{Decimal128Type, Int32Type, SchemaRef};
+use datafusion::common::Result;
+
+use super::figures::{BySource, SourceFigures, merge_by_source};
+use crate::exact_sum::{CurrencySums, ExactSum};
+use crate::rate_join::TargetCurrency;
+
+/// Where the columns are that totals are taken from.
+pub(super) struct TotalColumns {
+    source_amount: usize,
+    source_currency: usize,
+    targets: Vec<(String, usize)>,
+}
+
+impl TotalColumns {
+    pub(super) fn of(input: &SchemaRef, targets: &[TargetCurrency]) -> Result<Self> {
+        let column =
+            |target: &TargetCurrency| Ok((target.code.clone(), input.index_of(&target.column("amount"))?));
+        Ok(Self {
+            source_amount: input.index_of("source_amount")?,
+            source_currency: input.index_of("source_currency")?,
+            targets: targets.iter().map(column).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Adds the rows' amounts to the sums by source and by target currency.
+    pub(super) fn add(
+        &self,
+        rows: &RecordBatch,
+        source_totals: &mut CurrencySums,
+        totals: &mut CurrencySums,
+    ) {
+        for (code, column) in &self.targets {
+            let amounts = rows.column(*column).as_primitive::<Decimal128Type>();
+            let mut sum = ExactSum::zero(amounts.scale().unsigned_abs());
+            amounts.values().iter().for_each(|amount| sum.add(*amount));
+            totals.entry(code.clone()).or_insert(ExactSum::zero(0)).merge(&sum);
+        }
+        let amounts = rows.column(self.source_amount).as_primitive::<Decimal128Type>();
+        let (codes, places, used) = self.sources(rows);
+        let zero = ExactSum::zero(amounts.scale().unsigned_abs());
+        let mut sums = vec![zero; used.len()];
+        for (place, amount) in places.into_iter().zip(amounts.values()) {
+            sums[place].add(*amount);
+        }
+        for (code, sum) in used.into_iter().zip(sums) {
+            source_totals.entry(codes.value(code).to_owned()).or_insert(ExactSum::zero(0)).merge(&sum);
+        }
+    }
+
+    /// Returns the rows and the converted amounts by source currency.
+    pub(super) fn by_source(&self, rows: &RecordBatch) -> BySource {
+        let (codes, places, used) = self.sources(rows);
+        let mut figures = vec![SourceFigures::default(); used.len()];
+        places.iter().for_each(|place| figures[*place].rows += 1);
+        for (target, column) in &self.targets {
+            let amounts: &PrimitiveArray<Decimal128Type> = rows.column(*column).as_primitive();
+            let mut sums = vec![ExactSum::zero(amounts.scale().unsigned_abs()); used.len()];
+            for (place, amount) in places.iter().zip(amounts.values()) {
+                sums[*place].add(*amount);
+            }
+            for (of_source, sum) in figures.iter_mut().zip(sums) {
+                of_source.totals.insert(target.clone(), sum);
+            }
+        }
+        let mut by_source = BySource::new();
+        // Rows that were gathered from several batches may name one code in several places.
+        for (code, of_code) in used.into_iter().zip(figures) {
+            merge_by_source(&mut by_source, &BySource::from([(codes.value(code).to_owned(), of_code)]));
+        }
+        by_source
+    }
+
+    /// The known codes, each row's place among those that the rows use, and these by their number.
+    fn sources<'a>(&self, rows: &'a RecordBatch) -> (&'a StringArray, Vec<usize>, Vec<usize>) {
+        let coded = rows.column(self.source_currency).as_dictionary::<Int32Type>();
+        let codes: &StringArray = coded.values().as_string();
+        // Few of the known currencies are in a file: they are found by their place in this list.
+        let mut places = vec![usize::MAX; codes.len()];
+        let mut used: Vec<usize> = Vec::new();
+        let place = |key: &i32| {
+            let code = *key as usize;
+            if places[code] == usize::MAX {
+                places[code] = used.len();
+                used.push(code);
+            }
+            places[code]
+        };
+        let of_rows = coded.keys().values().iter().map(place).collect();
+        (codes, of_rows, used)
+    }
+}

@@ -1,0 +1,41 @@
+//! `restate` as the registry runs it.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use super::{RestateConfig, RestateSpec, restate};
+use crate::context::RunContext;
+use crate::error::{JobError, Result};
+use crate::options;
+use crate::registry::PreparedJob;
+
+/// Checked options, beside those that were given.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    options: Value,
+    config: RestateConfig,
+}
+
+impl Prepared {
+    pub(crate) fn try_new(options: Value) -> Result<Self> {
+        let spec: RestateSpec = options::from_json("restate", &options)?;
+        Ok(Self { config: RestateConfig::try_from(spec)?, options })
+    }
+}
+
+#[async_trait]
+impl PreparedJob for Prepared {
+    fn name(&self) -> &'static str {
+        "restate"
+    }
+
+    fn options(&self) -> &Value {
+        &self.options
+    }
+
+    async fn run(&self, context: &RunContext) -> Result<Value> {
+        let report = restate(&self.config, context).await?;
+        serde_json::to_value(report)
+            .map_err(|error| JobError::data("the report is not JSON").caused_by(error))
+    }
+}

@@ -1,8 +1,8 @@
 //! The command line. The doc comments are the help.
 
 mod cluster;
-mod ledger;
 mod kafka;
+mod ledger;
 mod normalize;
 mod rates;
 mod restate;
@@ -17,12 +17,12 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use self::cluster::{
     ClusterCommand, ClusterDownArguments, ClusterStatusArguments, ClusterUpArguments, RunsCommand,
 };
+pub(crate) use self::kafka::{KafkaArguments, RatesSinkArguments};
 pub(crate) use self::ledger::{
     DayArguments, ExportFormat, GateArguments, GateChoice, RatesApproveArguments, RatesCheckArguments,
     RatesDiffArguments, RatesEnterArguments, RatesExportArguments, RatesImportArguments, RatesListArguments,
     RatesShowArguments,
 };
-pub(crate) use self::kafka::{KafkaArguments, RatesSinkArguments};
 pub(crate) use self::normalize::NormalizeArguments;
 pub(crate) use self::rates::{RatesCommand, RatesFetchArguments};
 pub(crate) use self::restate::{ReadyArguments, RestateArguments};

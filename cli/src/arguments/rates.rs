@@ -7,11 +7,11 @@ use cambist_ingest::fetch::Pace;
 use clap::{ArgGroup, Args, Subcommand, value_parser};
 use jiff::civil::Date;
 
+use super::kafka::{KafkaArguments, RatesSinkArguments};
 use super::ledger::{
     RatesApproveArguments, RatesCheckArguments, RatesDiffArguments, RatesEnterArguments,
     RatesExportArguments, RatesImportArguments, RatesListArguments, RatesShowArguments,
 };
-use super::kafka::{KafkaArguments, RatesSinkArguments};
 use crate::duration;
 
 #[derive(Debug, Subcommand)]

@@ -8,11 +8,11 @@ mod export;
 mod fetch;
 mod gates;
 mod import;
+mod kafka;
+mod key;
 mod key;
 mod list;
 mod show;
-mod kafka;
-mod key;
 mod sink;
 
 use std::process::ExitCode;

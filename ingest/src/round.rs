@@ -223,7 +223,6 @@ impl Ask {
         let Checked { document, provider, rate_dates, .. } = checked;
         let mut metadata: BTreeMap<String, String> = document.metadata;
         metadata.insert("service".to_owned(), profile.name.to_owned());
-        metadata.insert("request".to_owned(), self.resource.shown());
         let received = Received {
             bytes: document.bytes,
             file_name: self.resource.file_name.clone(),
@@ -241,7 +240,7 @@ impl Ask {
 fn condition(profile: &Profile, destination: &dyn Destination, last: i32, request: &str) -> Condition {
     let held = (0..=CONDITION_DAYS)
         .filter_map(|back| destination.held(profile.shapes, RateDate(last - back)))
-        .find(|held| held.metadata.get("request").is_some_and(|earlier| earlier == request));
+        .find(|held| held.origin == request);
     held.map_or_else(Condition::default, |held| Condition {
         etag: held.metadata.get("etag").cloned(),
         last_modified: held.metadata.get("last_modified").cloned(),

@@ -1,6 +1,8 @@
 //! Where payloads go: the ledger of a folder or bucket, or a stream.
 
-mod received;
+#[cfg(feature = "aws")]
+mod firehose;
+mod ledger;
 
 use std::collections::BTreeMap;
 
@@ -8,7 +10,11 @@ use async_trait::async_trait;
 use cambist_engine::store::Stores;
 use cambist_udfs::rate::{InstantMicros, RateDate};
 
-pub use self::received::{Channel, Received};
+pub use cambist_engine::rates::ledger::{Channel, Received};
+
+#[cfg(feature = "aws")]
+pub use self::firehose::FirehoseDestination;
+pub use self::ledger::LedgerDestination;
 use crate::fetch::Surroundings;
 
 /// One payload that was read and found to be a publication of rates.
@@ -27,7 +33,9 @@ pub struct Parcel {
 pub struct Held {
     /// When it was received.
     pub known_at: InstantMicros,
-    /// What was told with it: `etag`, `last_modified`, `request`, ….
+    /// The request that it answered, without its key.
+    pub origin: String,
+    /// What was told with it, such as `etag` and `last_modified`.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -57,6 +65,14 @@ pub enum DeliveryError {
     Refused {
         /// Why, by the destination.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The program was built without this kind of destination.
+    #[error("`{url}` needs a program that was built with the feature `{feature}`")]
+    NotBuilt {
+        /// The destination.
+        url: String,
+        /// The feature.
+        feature: &'static str,
     },
     /// The destination cannot be used.
     #[error("`{place}` cannot be delivered to")]
@@ -103,15 +119,27 @@ pub trait Destination: Send {
     async fn finish(self: Box<Self>) -> Result<(), DeliveryError>;
 }
 
-/// Opens the destination that `url` names: the ledger in a folder or a bucket.
+/// Opens the destination that `url` names: the ledger in a folder or a bucket, or `firehose://STREAM`.
 ///
 /// # Errors
-/// [`DeliveryError::Failed`] where it cannot be opened.
+/// [`DeliveryError::Failed`] where it cannot be opened, [`DeliveryError::NotBuilt`] where the program lacks it.
 pub async fn open(
-    _stores: &Stores,
+    stores: &Stores,
     url: &str,
-    _surroundings: Surroundings,
+    surroundings: Surroundings,
 ) -> Result<Box<dyn Destination>, DeliveryError> {
-    let message = "no destination of this kind is known";
-    Err(DeliveryError::Failed { place: url.to_owned(), is_retryable: false, source: message.into() })
+    match url.split_once("://") {
+        Some(("firehose", stream)) => open_firehose(url, stream).await,
+        _ => Ok(Box::new(LedgerDestination::open(stores, url, surroundings).await?)),
+    }
+}
+
+#[cfg(feature = "aws")]
+async fn open_firehose(url: &str, stream: &str) -> Result<Box<dyn Destination>, DeliveryError> {
+    Ok(Box::new(FirehoseDestination::open(url, stream.trim_end_matches('/')).await?))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn open_firehose(url: &str, _stream: &str) -> Result<Box<dyn Destination>, DeliveryError> {
+    Err(DeliveryError::NotBuilt { url: url.to_owned(), feature: "aws" })
 }

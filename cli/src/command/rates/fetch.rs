@@ -159,7 +159,8 @@ impl Fetch {
         if !self.arguments.json {
             output::note(&in_words(&summary));
         }
-        let seconds = started.elapsed().as_secs_f64();
+        let seconds = Duration::from_millis(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let seconds = seconds.as_secs_f64();
         let (provider, to) = (profile.name, self.arguments.to.as_str());
         output::json(&Report { command: "rates fetch", provider, to, summary: &summary, seconds })?;
         result.map_err(|error| self.failed(error))

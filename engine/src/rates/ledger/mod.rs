@@ -7,6 +7,7 @@
 
 mod approvals;
 mod contents;
+mod coverage;
 mod entry;
 mod error;
 mod folder;

@@ -144,6 +144,30 @@ async fn appending_again_changes_nothing() {
     assert!(writer.latest("ecb", day).is_none());
 }
 
+/// Whoever fetches a range goes by what is there.
+#[tokio::test]
+async fn a_day_is_there_only_with_its_payload_and_may_be_one_of_many() {
+    let lake = Lake::new();
+    lake.append(received(10, "2024-05-01", r#""INR":83.1"#)).await.unwrap();
+    let series = r#""2024-05-01":{"INR":83.1},"2024-05-03":{"INR":83.3}"#;
+    lake.append(Received { file_name: "series.json".to_owned(), ..received(20, "", series) }).await.unwrap();
+    let plain = received(0, "2024-05-05", r#""INR":83.5"#).bytes;
+    lake.memory.put(&Lake::path("2024-05-05.json"), PutPayload::from(plain)).await.unwrap();
+    let there = async || {
+        let writer = LedgerWriter::open(&lake.stores, URL, WriterOptions::default()).await.unwrap();
+        let known = |day| Some(writer.latest("openexchangerates", RateDate(day))?.known_at.0 / 1_000_000);
+        (19_844..=19_848).map(known).collect::<Vec<_>>()
+    };
+    let days = there().await;
+    assert_eq!(days[..4], [Some(20), None, Some(20), None]);
+    assert!(days[4] > Some(20), "a plain file is known since it was modified: {days:?}");
+    let paths = lake.paths().await;
+    let series = paths.iter().find(|path| path.starts_with("openexchangerates_")).unwrap();
+    lake.memory.delete(&Lake::path(series)).await.unwrap();
+    lake.memory.delete(&Lake::path("2024-05-05.json")).await.unwrap();
+    assert_eq!(there().await, [Some(10), None, None, None, None]);
+}
+
 /// A writer may die between the two objects; what was held must not be seen without its hold.
 #[tokio::test]
 async fn an_entry_without_its_payload_admits_nothing_and_is_completed() {

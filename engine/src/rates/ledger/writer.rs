@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
 use super::contents::Contents;
+use super::coverage::{Coverage, Covering};
 use super::entry::{Channel, Entry, FORMAT_VERSION, Held};
 use super::error::LedgerError;
 use super::folder::Folder;
@@ -88,13 +89,13 @@ pub struct LedgerWriter {
     orphans: HashMap<(String, String), Entry>,
     /// What the store has not taken yet.
     unwritten: Vec<Writing>,
+    coverage: Coverage,
     is_changed: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Version {
     sha256: String,
-    metadata: BTreeMap<String, String>,
 }
 
 /// What has to be written.
@@ -128,6 +129,8 @@ pub struct LatestVersion<'a> {
     pub known_at: InstantMicros,
     /// The hex sha256 of the payload.
     pub sha256: &'a str,
+    /// The request without its key, the file, or the place in a stream.
+    pub origin: &'a str,
     /// What its answer said, such as `etag` and `last_modified`.
     pub metadata: &'a BTreeMap<String, String>,
 }
@@ -152,6 +155,7 @@ impl LedgerWriter {
             arrivals: HashMap::new(),
             orphans: HashMap::new(),
             unwritten: Vec::new(),
+            coverage: Coverage::of(&contents),
             is_changed: false,
         };
         for payload in &contents.payloads {
@@ -175,11 +179,11 @@ impl LedgerWriter {
         Ok(writer)
     }
 
-    /// Returns the newest admission of `provider`'s payload for `day`.
+    /// Returns the newest admission of a payload of `provider` that has rates of `day`, be it of that day
+    /// alone or of many days.
     pub fn latest(&self, provider: &str, day: RateDate) -> Option<LatestVersion<'_>> {
-        let versions = self.history.get(&(provider.to_owned(), day.to_string()))?;
-        let (known_at, version) = versions.last_key_value()?;
-        Some(LatestVersion { known_at: *known_at, sha256: &version.sha256, metadata: &version.metadata })
+        let Covering { known_at, sha256, origin, metadata } = self.coverage.get(provider, day)?;
+        Some(LatestVersion { known_at: *known_at, sha256, origin, metadata })
     }
 
     /// Appends one payload.
@@ -304,6 +308,7 @@ impl LedgerWriter {
         if !is_known {
             self.note(entry_path, &entry);
         }
+        self.coverage.note(entry.into(), &payload.snapshots);
         Ok((appended, Some(Writing { entry: entry_writing, payload: payload_writing })))
     }
 
@@ -396,7 +401,7 @@ impl LedgerWriter {
 
     fn note(&mut self, path: String, entry: &Entry) {
         let key = (entry.provider.clone(), entry.stem.clone());
-        let version = Version { sha256: entry.sha256.clone(), metadata: entry.metadata.clone() };
+        let version = Version { sha256: entry.sha256.clone() };
         let known_at = entry.known_at_micros();
         if let Some(days) = rate_date(entry.first_date).zip(rate_date(entry.last_date)) {
             self.arrivals.entry(known_at).or_default().push((entry.provider.clone(), days));

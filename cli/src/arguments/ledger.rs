@@ -103,7 +103,9 @@ pub(crate) struct RatesListArguments {
 }
 
 /// Show all versions of a day and which of them counts, or print its payload.
+// The flag of this name means another thing here.
 #[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
 pub(crate) struct RatesShowArguments {
     /// The ledger, or a file, folder or glob of snapshots.
     #[arg(long, value_name = "URL")]
@@ -188,6 +190,7 @@ pub(crate) struct RatesCheckArguments {
 ///
 /// From then on it is used; what was asked as of an earlier instant stays as it was.
 #[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
 pub(crate) struct RatesApproveArguments {
     /// The ledger.
     #[arg(long, value_name = "URL")]

@@ -242,3 +242,15 @@ pub(crate) struct FunctionsArguments {
     #[arg(long)]
     pub(crate) markdown: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_two_flags_of_a_command_are_in_each_others_way() {
+        Arguments::command().debug_assert();
+    }
+}

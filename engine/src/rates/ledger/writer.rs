@@ -107,13 +107,13 @@ pub struct LedgerWriter {
     objects: HashMap<(String, String), String>,
     /// The admissions of each provider and stem: when each became known, and its content.
     history: HashMap<(String, String), BTreeMap<InstantMicros, Version>>,
-    coverage: Coverage,
     /// The providers and days of what became known at an instant.
     arrivals: HashMap<InstantMicros, Vec<(String, (RateDate, RateDate))>>,
     /// Entries whose payload is missing, by stem and content.
     orphans: HashMap<(String, String), Entry>,
     /// What the store has not taken yet.
     unwritten: Vec<Writing>,
+    coverage: Coverage,
     is_changed: bool,
 }
 
@@ -176,10 +176,10 @@ impl LedgerWriter {
             paths: HashSet::new(),
             objects: HashMap::new(),
             history: HashMap::new(),
-            coverage: Coverage::of(&contents),
             arrivals: HashMap::new(),
             orphans: HashMap::new(),
             unwritten: Vec::new(),
+            coverage: Coverage::of(&contents),
             is_changed: false,
         };
         for payload in &contents.payloads {

@@ -27,9 +27,10 @@ from rate_server import Answer
 INFRASTRUCTURE = 20
 TOPIC = "exchange-rates-topic"
 FIRST_DAY = datetime.date(1990, 1, 1)
-# The group finds quickly that a member was killed.
-SESSION = "session.timeout.ms=2000\nheartbeat.interval.ms=300\n"
-HASTE = ["--retry-pause", "5ms", "--rate-limit", "100000/s", "--parallel", "16"]
+
+# The group finds quickly that a member was killed; the broker lets members that come first wait for three seconds.
+SESSION = "session.timeout.ms=3600\nheartbeat.interval.ms=400\n"
+HASTE = ["--retry-pause", "5ms", "--rate-limit", "10000/s", "--parallel", "16"]
 
 
 def body_of(day, extra=0):

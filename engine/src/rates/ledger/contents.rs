@@ -26,7 +26,7 @@ const CONCURRENT_FETCHES: usize = 32;
 type Identity = (String, String);
 
 /// All that a ledger, or a plain folder of snapshots, holds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Contents {
     /// By path.
     pub(super) payloads: Vec<PayloadObject>,

@@ -93,3 +93,49 @@ impl TotalColumns {
         (codes, of_rows, used)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Decimal128Array, DictionaryArray, Int32Array};
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+
+    /// Rows that were gathered from several batches may have a dictionary that holds a code twice.
+    #[test]
+    fn a_code_that_a_dictionary_holds_twice_is_one_currency() {
+        let coded = DictionaryArray::<Int32Type>::new(
+            Int32Array::from(vec![0, 1, 2, 1]),
+            Arc::new(StringArray::from(vec!["GBP", "EUR", "GBP"])),
+        );
+        let amounts = |units: Vec<i128>| {
+            Arc::new(Decimal128Array::from(units).with_precision_and_scale(38, 2).unwrap())
+        };
+        let decimal = DataType::Decimal128(38, 2);
+        let fields = vec![
+            Field::new("amount_inr", decimal.clone(), true),
+            Field::new("source_amount", decimal, true),
+            Field::new("source_currency", coded.data_type().clone(), true),
+        ];
+        let schema = Arc::new(Schema::new(fields));
+        let targets = [TargetCurrency { code: "INR".to_owned(), minor_units: 2 }];
+        let columns = TotalColumns::of(&schema, &targets).unwrap();
+        let rows = RecordBatch::try_new(
+            schema,
+            vec![amounts(vec![100, 20, 3, 4_000]), amounts(vec![1, 2, 4, 8]), Arc::new(coded)],
+        )
+        .unwrap();
+        let by_source = columns.by_source(&rows);
+        let figures = |code: &str| (by_source[code].rows, by_source[code].totals["INR"].to_string());
+        assert_eq!(figures("GBP"), (2, "1.03".to_owned()));
+        assert_eq!(figures("EUR"), (2, "40.2".to_owned()));
+        let (mut source_totals, mut totals) = (CurrencySums::new(), CurrencySums::new());
+        columns.add(&rows, &mut source_totals, &mut totals);
+        assert_eq!(
+            (source_totals["GBP"].to_string(), totals["INR"].to_string()),
+            ("0.05".to_owned(), "41.23".to_owned())
+        );
+    }
+}

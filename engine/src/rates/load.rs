@@ -6,7 +6,7 @@ use cambist_udfs::rate::adapter::{RejectedEntry, SnapshotNotice};
 use cambist_udfs::rate::{BookError, BookOptions, RateBook};
 use serde::Serialize;
 
-use super::ledger::{self, HeldSnapshot, Known, LedgerError};
+use super::ledger::{self, Contents, HeldSnapshot, Known, LedgerError};
 use super::reference::RateBookRef;
 use crate::files::FilesError;
 use crate::store::Stores;
@@ -110,18 +110,42 @@ fn first(refused: &[RefusedSnapshot]) -> String {
 /// # Errors
 /// [`RatesError`]; [`RatesError::Nothing`] where nothing lies there.
 pub async fn load(stores: &Stores, location: &str, options: &BookOptions) -> Result<LoadedRates, RatesError> {
-    let failed = |error| of_ledger(error, location);
-    let Some(contents) = ledger::read(stores, location).await.map_err(failed)? else {
-        return Err(RatesError::Nothing { location: location.to_owned() });
-    };
-    let Known { snapshots, refused, notices, entries, held } = contents.known_as_of(options.known_as_of);
-    if snapshots.is_empty() && held.is_empty() && !refused.is_empty() {
-        return Err(RatesError::NoneUsable { location: location.to_owned(), refused });
+    RateFolder::read(stores, location).await?.load(options)
+}
+
+/// All that lies in one place, read once: books of several instants can be made of it.
+#[derive(Clone, Debug)]
+pub struct RateFolder {
+    location: String,
+    contents: Contents,
+}
+
+impl RateFolder {
+    /// Reads every snapshot at `location`, whenever it became known.
+    ///
+    /// # Errors
+    /// [`RatesError`]; [`RatesError::Nothing`] where nothing lies there.
+    pub async fn read(stores: &Stores, location: &str) -> Result<Self, RatesError> {
+        let contents = ledger::read(stores, location).await.map_err(|error| of_ledger(error, location))?;
+        let contents = contents.ok_or_else(|| RatesError::Nothing { location: location.to_owned() })?;
+        Ok(Self { location: location.to_owned(), contents })
     }
-    let book = RateBook::build(snapshots, options)
-        .map_err(|source| RatesError::Book { location: location.to_owned(), source })?;
-    let reference = RateBookRef::of(location, &book);
-    Ok(LoadedRates { book: Arc::new(book), reference, refused, notices, entries, held })
+
+    /// Makes the book that the options ask for.
+    ///
+    /// # Errors
+    /// [`RatesError::NoneUsable`] and [`RatesError::Book`].
+    pub fn load(self, options: &BookOptions) -> Result<LoadedRates, RatesError> {
+        let Self { location, contents } = self;
+        let Known { snapshots, refused, notices, entries, held } = contents.known_as_of(options.known_as_of);
+        if snapshots.is_empty() && held.is_empty() && !refused.is_empty() {
+            return Err(RatesError::NoneUsable { location, refused });
+        }
+        let book = RateBook::build(snapshots, options)
+            .map_err(|source| RatesError::Book { location: location.clone(), source })?;
+        let reference = RateBookRef::of(&location, &book);
+        Ok(LoadedRates { book: Arc::new(book), reference, refused, notices, entries, held })
+    }
 }
 
 fn of_ledger(error: LedgerError, location: &str) -> RatesError {

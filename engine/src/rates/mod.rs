@@ -11,6 +11,6 @@ mod reference;
 mod tests;
 
 pub use books::{RateBookCounts, RateBooks};
-pub use load::{LoadedRates, RatesError, RefusedSnapshot, load};
+pub use load::{LoadedRates, RateFolder, RatesError, RefusedSnapshot, load};
 pub use pinned::{PinnedRatesError, bind, pin};
 pub use reference::{PinnedBook, RateBookRef};

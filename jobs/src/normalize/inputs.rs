@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 
 use cambist_engine::files::{self, Files};
-use cambist_engine::rates::{self, LoadedRates};
 use cambist_engine::store::Stores;
-use cambist_udfs::rate::{BookOptions, InstantMicros};
 use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::config::NormalizeConfig;
 use super::report::RULES_VERSION;
 use crate::error::{JobError, Result};
-use crate::input::{of_files, of_rates};
+use crate::input::of_files;
 
 /// A file that a run has read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,14 +125,4 @@ pub(crate) fn input_file(files: &Files, object: &ObjectMeta) -> InputFile {
         bytes: object.size,
         version: object.e_tag.clone().unwrap_or_else(|| object.last_modified.to_rfc3339()),
     }
-}
-
-/// Loads the rates that the options name, as they were known at `known_as_of`.
-pub(crate) async fn load_rates(
-    stores: &Stores,
-    config: &NormalizeConfig,
-    known_as_of: InstantMicros,
-) -> Result<LoadedRates> {
-    let options = BookOptions { mode: config.mode(), max_age_days: config.max_age_days, known_as_of };
-    rates::load(stores, &config.rates_url, &options).await.map_err(|error| of_rates(&error))
 }

@@ -19,11 +19,11 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 
 use super::config::NormalizeConfig;
-use super::inputs::{FoundInputs, RunInputs, load_rates};
+use super::inputs::{FoundInputs, RunInputs};
 use super::source_sql::{self, EVENT_TIME, SourceInputs, is_own_column, is_text_format, plan_source};
 use crate::context::RunContext;
 use crate::error::{JobError, Result};
-use crate::input::{of_table, planning};
+use crate::input::{of_rates, of_table, planning};
 
 /// What one run will do.
 pub struct NormalizePlan {
@@ -58,7 +58,9 @@ pub async fn plan(
     let inputs = FoundInputs::list(&context.stores, config).await?;
     inputs.refuse_empty(config)?;
     let known_as_of = config.known_as_of.unwrap_or(InstantMicros(context.now.as_microsecond()));
-    let rates = load_rates(&context.stores, config, known_as_of).await?;
+    let rates = rates::load(&context.stores, &config.rates_url, &config.book_options(known_as_of))
+        .await
+        .map_err(|error| of_rates(&error))?;
     plan_over(config, context, staging, slots, inputs, None, rates).await
 }
 

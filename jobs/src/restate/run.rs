@@ -263,7 +263,8 @@ fn restatement(
 
 /// Tells whether the table refused a restatement before anything of it could be written.
 fn is_refused_unwritten(error: &TableError) -> bool {
-    matches!(error, TableError::StagedFileMissing { .. } | TableError::DuplicatePath { .. })
+    use TableError::{Conflict, DuplicatePath, StagedFileMissing};
+    matches!(error, StagedFileMissing { .. } | DuplicatePath { .. } | Conflict { .. })
 }
 
 /// The commit that an earlier attempt at this run has made.

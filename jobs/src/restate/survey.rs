@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cambist_engine::rates::LoadedRates;
+use cambist_engine::rates::{LoadedRates, RateFolder};
 use cambist_engine::store::Stores;
 use cambist_engine::table::{BatchState, TableState};
 use cambist_udfs::rate::{InstantMicros, RateBook};
@@ -10,7 +10,8 @@ use cambist_udfs::rate::{InstantMicros, RateBook};
 use super::options::RestateConfig;
 use super::touch::{BatchRows, Touch};
 use crate::error::{JobError, Result};
-use crate::normalize::{NormalizeConfig, NormalizeSpec, RULES_VERSION, RunDetails, RunInputs, load_rates};
+use crate::input::of_rates;
+use crate::normalize::{NormalizeConfig, NormalizeSpec, RULES_VERSION, RunDetails, RunInputs};
 
 /// A batch as its last run left it.
 pub(super) struct SurveyedBatch {
@@ -66,16 +67,16 @@ pub(super) async fn survey(
             by_book.entry((book_kind(&batch.config), batch.known)).or_default().push(batch);
         }
     }
+    let mut folders = Folders { stores, read: HashMap::new() };
     for ((kind, known), batches) in by_book {
         let Some(first) = batches.first() else { continue };
-        let before = load_rates(stores, &first.config, known).await?;
+        let before = folders.load(&first.config, known).await?;
         if !survey.rates.contains_key(&kind) {
-            let now = load_rates(stores, &first.config, known_to).await?;
-            survey.rates.insert(kind.clone(), now);
+            survey.rates.insert(kind.clone(), folders.load(&first.config, known_to).await?);
         }
         let Some(after) = survey.rates.get(&kind).map(|rates| rates.book.clone()) else { continue };
         let from = match config.known_from.filter(|from| *from > known) {
-            Some(from) => Some(load_rates(stores, &first.config, from).await?),
+            Some(from) => Some(folders.load(&first.config, from).await?),
             None => None,
         };
         for mut batch in batches {
@@ -92,6 +93,26 @@ pub(super) async fn survey(
     }
     survey.touched.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(survey)
+}
+
+/// Folders of rates, each read once however many instants are asked for.
+struct Folders<'a> {
+    stores: &'a Stores,
+    read: HashMap<String, RateFolder>,
+}
+
+impl Folders<'_> {
+    async fn load(&mut self, config: &NormalizeConfig, known_as_of: InstantMicros) -> Result<LoadedRates> {
+        let folder = match self.read.get(&config.rates_url) {
+            Some(folder) => folder.clone(),
+            None => {
+                let folder = RateFolder::read(self.stores, &config.rates_url).await;
+                let folder = folder.map_err(|error| of_rates(&error))?;
+                self.read.entry(config.rates_url.clone()).or_insert(folder).clone()
+            }
+        };
+        folder.load(&config.book_options(known_as_of)).map_err(|error| of_rates(&error))
+    }
 }
 
 /// The batches that are named, or all.

@@ -141,3 +141,97 @@ pub(super) fn day_of(partition: &str) -> Option<RateDate> {
     let days = date.duration_since(jiff::civil::date(1970, 1, 1)).as_hours() / 24;
     i32::try_from(days).ok().map(RateDate)
 }
+
+#[cfg(test)]
+mod tests {
+    use cambist_udfs::rate::{AsOfMode, BookOptions, InstantMicros, Snapshot, SnapshotId};
+
+    use super::*;
+
+    fn code(text: &str) -> CurrencyCode {
+        CurrencyCode::parse(text).unwrap()
+    }
+
+    /// A book of one snapshot a day: `(day, payload, "GBP 0.5, INR 50")`.
+    fn book(snapshots: &[(i32, u8, &str)]) -> RateBook {
+        let rate = |text: &str| {
+            let (currency, rate) = text.split_once(' ').unwrap();
+            (code(currency), rate.parse().unwrap())
+        };
+        let snapshot = |&(day, payload, rates): &(i32, u8, &str)| Snapshot {
+            id: SnapshotId([payload; 32]),
+            provider: "test".to_owned(),
+            base: code("USD"),
+            rate_date: RateDate(day),
+            valid_at: None,
+            known_at: InstantMicros(0),
+            location: String::new(),
+            rates: rates.split(", ").map(rate).collect(),
+            expires: None,
+            held: Vec::new(),
+        };
+        let options =
+            BookOptions { mode: AsOfMode::Date, max_age_days: Some(2), known_as_of: InstantMicros(1) };
+        RateBook::build(snapshots.iter().map(snapshot).collect(), &options).unwrap()
+    }
+
+    /// Rows of pounds on the days 10 and 11 and of euros on day 11, all into rupees.
+    fn rows(set_aside: &[&str], has_unknown: bool) -> BatchRows {
+        let of = |codes: &[&str]| codes.iter().map(|text| code(text)).collect::<BTreeSet<_>>();
+        BatchRows {
+            days: BTreeMap::from([(RateDate(10), of(&["GBP"])), (RateDate(11), of(&["GBP", "EUR"]))]),
+            set_aside: of(set_aside),
+            has_unknown,
+            targets: vec![code("INR")],
+        }
+    }
+
+    fn days(touch: &Touch) -> Vec<(i32, i32)> {
+        touch.days.iter().map(|days| (days.first.0, days.last.0)).collect()
+    }
+
+    const BEFORE: [(i32, u8, &str); 2] =
+        [(10, 1, "EUR 0.9, GBP 0.5, INR 50"), (11, 2, "EUR 0.9, GBP 0.5, INR 51")];
+
+    #[test]
+    fn days_with_rows_of_a_corrected_pair_are_touched_and_no_others() {
+        let before = book(&BEFORE);
+        let corrected = book(&[BEFORE[0], (11, 3, "EUR 0.8, GBP 0.5, INR 51")]);
+        let touch = rows(&[], false).touched_by(&before, &corrected);
+        assert_eq!(days(&touch), [(11, 11)]);
+        assert!(!touch.set_aside && touch.contains(RateDate(11)) && !touch.contains(RateDate(10)));
+        assert_eq!(touch.keys.len(), 2, "euros and pounds: both rows name the snapshot");
+        let later = book(&[BEFORE[0], BEFORE[1], (12, 3, "EUR 0.8, GBP 0.5, INR 51")]);
+        assert!(rows(&[], false).touched_by(&before, &later).is_nothing());
+        assert!(rows(&["JPY"], false).touched_by(&before, &before).is_nothing());
+    }
+
+    #[test]
+    fn rows_that_were_set_aside_may_be_of_any_day_that_has_a_rate_now() {
+        let before = book(&BEFORE);
+        let mended = book(&[BEFORE[0], (11, 3, "EUR 0.9, GBP 0.5, INR 51, JPY 80")]);
+        let touch = rows(&["JPY"], false).touched_by(&before, &mended);
+        // The correction is of day 11; what it holds may be used until day 13.
+        assert_eq!(days(&touch), [(11, 11), (11, 13)]);
+        assert!(touch.set_aside);
+        let yen = touch.keys.iter().find(|key| key.source == code("JPY")).unwrap();
+        assert_eq!(yen.event_days, None);
+    }
+
+    #[test]
+    fn a_code_that_nobody_knew_is_known_with_its_first_rate() {
+        let before = book(&BEFORE);
+        let known = book(&[BEFORE[0], BEFORE[1], (12, 3, "INR 51, QQB 2")]);
+        assert!(rows(&[], false).touched_by(&before, &known).is_nothing());
+        let touch = rows(&[], true).touched_by(&before, &known);
+        assert!(touch.set_aside && touch.contains(RateDate(12)) && !touch.contains(RateDate(10)));
+    }
+
+    #[test]
+    fn a_partition_names_its_day() {
+        assert_eq!(day_of("dt=2024-05-01"), Some(RateDate(19_844)));
+        assert_eq!(day_of("dt=1969-12-31"), Some(RateDate(-1)));
+        assert_eq!(day_of("dt=tomorrow"), None);
+        assert_eq!(day_of("2024-05-01"), None);
+    }
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::as_of::{AsOfMode, PairIndex, missing};
+use super::as_of::{AsOfMode, PairIndex, missing, usable};
 use super::book::RateBook;
 use super::snapshot::{InstantMicros, RateDate, SnapshotId};
 use crate::currency::CurrencyCode;
@@ -106,18 +106,24 @@ impl<'a> BookComparison<'a> {
             return changes;
         }
         let sides = [self.before, self.after].map(|book| Side::of(book, source, target));
-        let starts = self.starts();
+        let (starts, expiries) = (self.starts(), self.expiries());
+        let max_age_days = self.before.options().max_age_days;
         for (place, &start) in starts.iter().enumerate() {
-            let choices = [sides[0].choice(start), sides[1].choice(start)];
-            if choices[0] == choices[1] {
-                continue;
-            }
-            let end = starts.get(place + 1).copied();
-            for days in split(self.days(start, end), &choices, self.before.options().max_age_days) {
-                let max_age_days = self.before.options().max_age_days;
-                let [before, after] = choices.clone().map(|choice| aged(choice, days.first, max_age_days));
-                if before != after {
-                    push(&mut changes, PairChange { days, before, after });
+            let era = self.days(start, starts.get(place + 1).copied());
+            for days in cut(era, expiries.iter().copied()) {
+                let choices = [sides[0].choice(start, days.first), sides[1].choice(start, days.first)];
+                if choices[0] == choices[1] {
+                    continue;
+                }
+                let quotes = choices.iter().filter_map(PairOutcome::quote);
+                let stale = quotes.zip(max_age_days.into_iter().cycle());
+                let stale = stale.map(|(quote, limit)| i64::from(quote.rate_date.0) + i64::from(limit) + 1);
+                for days in cut(days, stale) {
+                    let [before, after] =
+                        choices.clone().map(|choice| aged(choice, days.first, max_age_days));
+                    if before != after {
+                        push(&mut changes, PairChange { days, before, after });
+                    }
                 }
             }
         }
@@ -136,6 +142,12 @@ impl<'a> BookComparison<'a> {
             })
             .collect();
         starts.into_iter().collect()
+    }
+
+    /// The days from which a snapshot of either book may no longer be used, whoever chose it.
+    fn expiries(&self) -> BTreeSet<i64> {
+        let snapshots = self.before.snapshots().iter().chain(self.after.snapshots());
+        snapshots.filter_map(|snapshot| snapshot.expires).map(|last| i64::from(last.0) + 1).collect()
     }
 
     /// The event days from `start` until before `end`. A zone moves an instant by less than a day either way,
@@ -170,8 +182,8 @@ impl<'a> Side<'a> {
         Self { book, index, currencies: [source, target] }
     }
 
-    /// What is chosen at a day or an instant, whatever its age.
-    fn choice(&self, start: i64) -> PairOutcome {
+    /// What is chosen at a day or an instant for an event of `day`, whatever its age.
+    fn choice(&self, start: i64, day: RateDate) -> PairOutcome {
         // A currency that no snapshot carries and no list knows: the rows are refused before any look-up.
         let Some(index) = &self.index else { return PairOutcome::Refused(RowReason::CurrencyUnknown) };
         let end = match self.book.options().mode {
@@ -180,8 +192,10 @@ impl<'a> Side<'a> {
             }
             AsOfMode::Instant => index.timeline.count_at_instant(InstantMicros(start), RateDate(0)),
         };
-        let Some(position) = index.common.before(end) else {
-            return PairOutcome::Refused(missing(end, index.first_with_source));
+        let position = match usable(&index.timeline, end, day, |end| index.common.before(end)) {
+            Ok(Some(position)) => position,
+            Ok(None) => return PairOutcome::Refused(missing(end, index.first_with_source)),
+            Err(reason) => return PairOutcome::Refused(reason),
         };
         let Some(snapshot) = self.book.snapshots().get(position as usize) else {
             return PairOutcome::Refused(RowReason::RateMissingSource);
@@ -196,17 +210,15 @@ impl<'a> Side<'a> {
     }
 }
 
-/// Cuts days where one of the choices becomes too old.
-fn split(days: DayRange, choices: &[PairOutcome; 2], max_age_days: Option<u32>) -> Vec<DayRange> {
-    let mut cuts: BTreeSet<i64> = BTreeSet::from([i64::from(days.first.0)]);
-    if let Some(max_age_days) = max_age_days {
-        let quotes = choices.iter().filter_map(PairOutcome::quote);
-        let stale = quotes.map(|quote| i64::from(quote.rate_date.0) + i64::from(max_age_days) + 1);
-        cuts.extend(stale.filter(|day| (i64::from(days.first.0)..=i64::from(days.last.0)).contains(day)));
-    }
-    let cuts: Vec<i32> = cuts.into_iter().filter_map(|day| i32::try_from(day).ok()).collect();
-    let last = |place: usize| cuts.get(place + 1).map_or(days.last, |next| RateDate(next - 1));
-    cuts.iter()
+/// Cuts days before each of `cuts` that is one of them.
+fn cut(days: DayRange, cuts: impl Iterator<Item = i64>) -> Vec<DayRange> {
+    let (first, last) = (i64::from(days.first.0), i64::from(days.last.0));
+    let mut starts: BTreeSet<i64> = cuts.filter(|day| (first..=last).contains(day)).collect();
+    starts.insert(first);
+    let starts: Vec<i32> = starts.into_iter().filter_map(|day| i32::try_from(day).ok()).collect();
+    let last = |place: usize| starts.get(place + 1).map_or(days.last, |next| RateDate(next - 1));
+    starts
+        .iter()
         .enumerate()
         .map(|(place, &first)| DayRange { first: RateDate(first), last: last(place) })
         .collect()

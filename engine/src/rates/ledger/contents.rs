@@ -31,7 +31,7 @@ pub(super) fn identity_of(payload: &PayloadObject) -> Identity<'_> {
 }
 
 /// All that a ledger, or a plain folder of snapshots, holds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Contents {
     /// By path.
     pub(super) payloads: Vec<PayloadObject>,

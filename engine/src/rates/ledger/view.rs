@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use cambist_udfs::currency::CurrencyCode;
+use cambist_udfs::rate::adapter::Refusal;
 use cambist_udfs::rate::{InstantMicros, RateDate, Snapshot};
 use object_store::ObjectStoreExt;
 
@@ -112,15 +113,15 @@ impl Ledger {
 
     /// Returns the objects that are no snapshots.
     pub fn refused(&self) -> Vec<RefusedSnapshot> {
-        let refused = |payload: &super::payload::PayloadObject| {
-            let refusal = payload.notes.refusal.as_ref()?;
-            Some(RefusedSnapshot {
-                location: payload.display.clone(),
-                reason: refusal.reason.code(),
-                detail: refusal.detail.clone(),
-            })
+        let refused = |payload: &super::payload::PayloadObject, refusal: &Refusal| RefusedSnapshot {
+            location: payload.display.clone(),
+            reason: refusal.reason.code(),
+            detail: refusal.detail.clone(),
         };
-        self.contents.payloads.iter().filter_map(refused).collect()
+        let payloads = self.contents.payloads.iter();
+        payloads
+            .flat_map(|payload| payload.notes.refusals.iter().map(move |refusal| refused(payload, refusal)))
+            .collect()
     }
 
     /// Judges all that is there as if it came again, and returns what the gates find.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use cambist_engine::location::Location;
 use cambist_engine::rate_join::{EventTimeKind, check_time_format};
 use cambist_engine::record::{ColumnRole, Format, RecordConfig};
-use cambist_udfs::rate::{AsOfMode, InstantMicros};
+use cambist_udfs::rate::{AsOfMode, BookOptions, InstantMicros};
 use cambist_udfs::rounding::RoundingMode;
 use serde::Serialize;
 
@@ -151,6 +151,11 @@ impl NormalizeConfig {
     /// Returns the as-of mode.
     pub fn mode(&self) -> AsOfMode {
         self.rates_mode.parse().unwrap_or(AsOfMode::Date)
+    }
+
+    /// Returns which snapshots may be used, of those known at an instant.
+    pub fn book_options(&self, known_as_of: InstantMicros) -> BookOptions {
+        BookOptions { mode: self.mode(), max_age_days: self.max_age_days, known_as_of }
     }
 }
 

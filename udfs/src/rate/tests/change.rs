@@ -102,6 +102,33 @@ fn an_instant_changes_its_day_in_every_zone() {
     assert_eq!(target_rate(&found[0].after), "59");
 }
 
+/// A rate that somebody entered until a day gives way to what was published.
+#[test]
+fn an_entered_rate_changes_its_days_only() {
+    let entered = Snapshot {
+        provider: "manual:INR".to_owned(),
+        expires: Some(RateDate(12)),
+        ..known(20, snapshot(11, "INR 60"))
+    };
+    let snapshots = [snapshot(10, "INR 50"), snapshot(14, "INR 51"), entered];
+    let (before, after) = (at(by_date(None), 10, &snapshots), at(by_date(None), 30, &snapshots));
+    assert_eq!(days(&changes(&before, &after, ("USD", "INR"))), [(11, 12)]);
+    assert_eq!(days(&changes(&after, &before, ("USD", "INR"))), [(11, 12)]);
+}
+
+/// What was held back and is approved later is the same payload with one rate more.
+#[test]
+fn an_approved_rate_is_a_change_of_its_pair_alone() {
+    let whole = snapshot(11, "INR 60, GBP 0.5");
+    let held = Snapshot { held: vec![code("INR")], id: whole.id, ..snapshot(11, "GBP 0.5") };
+    let (before, after) = (
+        at(by_date(None), 10, &[snapshot(10, "INR 50"), held]),
+        at(by_date(None), 10, &[snapshot(10, "INR 50"), whole]),
+    );
+    assert_eq!(days(&changes(&before, &after, ("USD", "INR"))), [(11, i32::MAX)]);
+    assert_eq!(changes(&before, &after, ("USD", "GBP")), []);
+}
+
 #[test]
 fn books_of_other_rules_are_not_compared() {
     let snapshots = [snapshot(10, "INR 50")];
@@ -129,10 +156,14 @@ proptest! {
 
     #[test]
     fn days_are_told_exactly_as_both_books_answer(
-        given in proptest::collection::vec((0..40_i32, 0..8_usize, 0..4_i64), 2..60), max_age_days in proptest::option::of(0..9_u32),
+        given in proptest::collection::vec((0..40_i32, 0..8_usize, 0..4_i64, 0..9_i32), 2..60), max_age_days in proptest::option::of(0..9_u32),
     ) {
         const HELD: [&str; 8] = ["INR 5", "GBP 7", "INR 5, GBP 7", "INR 6, GBP 7", "BTC 1, INR 5", "BTC 2", "GBP 8", "BTC 1, GBP 7"];
-        let of = |(order, (day, held, known_at)): (i64, (i32, usize, i64))| known(known_at * 1000 + order, snapshot(day, HELD[held]));
+        let of = |(order, (day, held, known_at, lasts)): (i64, (i32, usize, i64, i32))| {
+            // Some expire.
+            let expires = (lasts < 4).then_some(RateDate(day + lasts));
+            Snapshot { expires, ..known(known_at * 1000 + order, snapshot(day, HELD[held])) }
+        };
         let snapshots: Vec<Snapshot> = (0..).zip(given).map(of).collect();
         let build = |known_as_of| {
             let options = BookOptions { known_as_of: InstantMicros(known_as_of), ..by_date(max_age_days) };

@@ -10,7 +10,6 @@ mod gates;
 mod import;
 mod kafka;
 mod key;
-mod key;
 mod list;
 mod show;
 mod sink;

@@ -493,6 +493,8 @@ def test_every_now_and_then(tmp_path):
         assert len(first) + len(later) == 2
         assert [request.path for request in server.requests] == ["/latest.json"] * 3
 
+        wrong = fetch(server, "gs://nowhere", "--every", "1h")
+        assert wrong.code == cambist.USAGE and "unknown scheme" in wrong.stderr, wrong
         process, command = cambist.start(*arguments(server, tmp_path / "rates", "--every", "1h"),
                                          env={"OPENEXCHANGERATES_APP_ID": KEY})
         process.stdout.readline()

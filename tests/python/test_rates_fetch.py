@@ -493,11 +493,35 @@ def test_every_now_and_then(tmp_path):
         assert len(first) + len(later) == 2
         assert [request.path for request in server.requests] == ["/latest.json"] * 3
 
+        wrong = fetch(server, "gs://nowhere", "--every", "1h")
+        assert wrong.code == cambist.USAGE and "unknown scheme" in wrong.stderr, wrong
         process, command = cambist.start(*arguments(server, tmp_path / "rates", "--every", "1h"),
                                          env={"OPENEXCHANGERATES_APP_ID": KEY})
         process.stdout.readline()
         process.terminate()
         assert cambist.finish(process, command, timeout=20).code == cambist.DONE
+
+
+def test_a_round_that_is_told_to_stop_ends_with_what_it_has(tmp_path):
+    asked, told = threading.Event(), threading.Event()
+
+    def play(_):
+        asked.set()
+        assert told.wait(60)
+        moment = int(time.time())
+        return Answer.json({"license": "", "timestamp": moment, "base": "USD", "rates": {"EUR": 0.9}})
+
+    with rate_server.serve(play) as server:
+        process, command = cambist.start(*arguments(server, tmp_path / "rates", "--every", "1h"),
+                                         env={"OPENEXCHANGERATES_APP_ID": KEY})
+        assert asked.wait(60)
+        process.terminate()
+        # The answer is held back until the program says that it was told.
+        assert "told to stop" in process.stderr.readline()
+        told.set()
+        done = cambist.finish(process, command, timeout=30)
+    assert done.code == cambist.DONE and done.summary["stored"] == 1, done
+    assert len(payloads(tmp_path / "rates")[0]) == 1
 
 
 # Keys.

@@ -120,8 +120,11 @@ impl Fetch {
             if rounds_left == Some(0) {
                 return result.map(|()| ExitCode::SUCCESS);
             }
-            if let Err(error) = result {
-                output::report_error(&error);
+            match result {
+                // A command that is wrong stays wrong.
+                Err(error) if error.kind == ErrorKind::Usage => return Err(error),
+                Err(error) => drop(output::report_error(&error)),
+                Ok(()) => {}
             }
         }
     }

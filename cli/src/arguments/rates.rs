@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args, Subcommand, value_parser};
 use jiff::civil::Date;
 
 use super::ledger::{
-    RatesApproveArguments, RatesCheckArguments, RatesDiffArguments, RatesEnterArguments,
+    GateArguments, RatesApproveArguments, RatesCheckArguments, RatesDiffArguments, RatesEnterArguments,
     RatesExportArguments, RatesImportArguments, RatesListArguments, RatesShowArguments,
 };
 use crate::duration;
@@ -133,6 +133,8 @@ pub(crate) struct RatesFetchArguments {
     /// How far the provider's clock, or the time in an answer, may be ahead of this machine's clock.
     #[arg(long, value_name = "TIME", help_heading = "Patience", default_value = "5m", value_parser = duration::parse)]
     pub(crate) clock_skew_max: Duration,
+    #[command(flatten)]
+    pub(crate) gates: GateArguments,
     /// Print the JSON summary only.
     #[arg(long)]
     pub(crate) json: bool,

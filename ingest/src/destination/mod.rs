@@ -7,6 +7,7 @@ mod ledger;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use cambist_engine::rates::ledger::WriterOptions;
 use cambist_engine::store::Stores;
 use cambist_udfs::rate::{InstantMicros, RateDate};
 
@@ -119,18 +120,20 @@ pub trait Destination: Send {
     async fn finish(self: Box<Self>) -> Result<(), DeliveryError>;
 }
 
-/// Opens the destination that `url` names: the ledger in a folder or a bucket, or `firehose://STREAM`.
+/// Opens the destination that `url` names: the ledger in a folder or a bucket, which judges payloads by `gates`, or
+/// `firehose://STREAM`.
 ///
 /// # Errors
 /// [`DeliveryError::Failed`] where it cannot be opened, [`DeliveryError::NotBuilt`] where the program lacks it.
 pub async fn open(
     stores: &Stores,
     url: &str,
+    gates: &WriterOptions,
     surroundings: Surroundings,
 ) -> Result<Box<dyn Destination>, DeliveryError> {
     match url.split_once("://") {
         Some(("firehose", stream)) => open_firehose(url, stream).await,
-        _ => Ok(Box::new(LedgerDestination::open(stores, url, surroundings).await?)),
+        _ => Ok(Box::new(LedgerDestination::open(stores, url, gates, surroundings).await?)),
     }
 }
 

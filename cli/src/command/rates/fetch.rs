@@ -12,10 +12,11 @@ use cambist_ingest::question::{Plan, Wanted};
 use cambist_ingest::round::{Round, RoundError, Summary};
 use cambist_jobs::Stores;
 use cambist_jobs::error::{ErrorKind, JobError, Result};
+use cambist_jobs::rates::WriterOptions;
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
-use super::key;
+use super::{gates, key};
 use crate::arguments::RatesFetchArguments;
 use crate::command::server;
 use crate::progress::CountLine;
@@ -48,6 +49,7 @@ struct Fetch {
     wanted: Wanted,
     base: Option<String>,
     key_origin: Option<String>,
+    gates: WriterOptions,
     stores: Stores,
 }
 
@@ -87,7 +89,8 @@ impl Fetch {
         let client = Client::new(options, key, SURROUNDINGS).map_err(|error| {
             JobError::new(ErrorKind::Infrastructure, "no client can be made").caused_by(error)
         })?;
-        Ok(Self { arguments, provider, client, wanted, base, key_origin, stores: Stores::new() })
+        let gates = gates::writer_options(&arguments.gates)?;
+        Ok(Self { arguments, provider, client, wanted, base, key_origin, gates, stores: Stores::new() })
     }
 
     /// Fetches now and at every `interval`, until a signal or the last round.
@@ -129,9 +132,9 @@ impl Fetch {
     async fn round(&self) -> Result<()> {
         let started = Instant::now();
         let now = clock::now();
-        let destination = destination::open(&self.stores, &self.arguments.to, SURROUNDINGS)
-            .await
-            .map_err(delivery_error)?;
+        let destination =
+            destination::open(&self.stores, &self.arguments.to, &self.gates, SURROUNDINGS).await;
+        let destination = destination.map_err(delivery_error)?;
         let profile = self.provider.profile();
         let plan = Plan::make(self.wanted, profile, destination.as_ref(), now)
             .map_err(|error| JobError::usage("nothing can be asked for").caused_by(error))?;

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 
 use super::kafka::{KafkaArguments, RatesSinkArguments};
 use super::ledger::{
-    RatesApproveArguments, RatesCheckArguments, RatesDiffArguments, RatesEnterArguments,
+    GateArguments, RatesApproveArguments, RatesCheckArguments, RatesDiffArguments, RatesEnterArguments,
     RatesExportArguments, RatesImportArguments, RatesListArguments, RatesShowArguments,
 };
 use crate::duration;
@@ -138,6 +138,8 @@ pub(crate) struct RatesFetchArguments {
     pub(crate) clock_skew_max: Duration,
     #[command(flatten)]
     pub(crate) kafka: KafkaArguments,
+    #[command(flatten)]
+    pub(crate) gates: GateArguments,
     /// Print the JSON summary only.
     #[arg(long)]
     pub(crate) json: bool,

@@ -17,13 +17,18 @@ pub struct LedgerDestination {
 }
 
 impl LedgerDestination {
-    /// Opens the ledger at `url`.
+    /// Opens the ledger at `url`; `gates` judge what is delivered.
     ///
     /// # Errors
-    /// [`DeliveryError::Failed`] where it cannot be read.
-    pub async fn open(stores: &Stores, url: &str, surroundings: Surroundings) -> Result<Self, DeliveryError> {
+    /// [`DeliveryError::Failed`] where it, or what the gates compare with, cannot be read.
+    pub async fn open(
+        stores: &Stores,
+        url: &str,
+        gates: &WriterOptions,
+        surroundings: Surroundings,
+    ) -> Result<Self, DeliveryError> {
         let place = url.trim_end_matches('/').to_owned();
-        let opened = LedgerWriter::open(stores, url, WriterOptions::default()).await;
+        let opened = LedgerWriter::open(stores, url, gates.clone()).await;
         let writer = opened.map_err(|error| failed(&place, error))?;
         Ok(Self { writer, place, surroundings })
     }

@@ -7,6 +7,7 @@ mod ledger;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use cambist_engine::rates::ledger::WriterOptions;
 use cambist_engine::store::Stores;
 use cambist_udfs::rate::{InstantMicros, RateDate};
 
@@ -128,8 +129,8 @@ pub trait Destination: Send {
     async fn finish(self: Box<Self>) -> Result<(), DeliveryError>;
 }
 
-/// Opens the destination that `url` names: the ledger in a folder or a bucket, a topic of Kafka, or
-/// `firehose://STREAM`.
+/// Opens the destination that `url` names: the ledger in a folder or a bucket, which judges payloads by `gates`,
+/// a topic of Kafka, or `firehose://STREAM`.
 ///
 /// # Errors
 /// [`DeliveryError::Missing`] where a topic is not there, [`DeliveryError::Failed`] where it cannot be opened,
@@ -138,6 +139,7 @@ pub async fn open(
     stores: &Stores,
     url: &str,
     kafka: &KafkaOptions,
+    gates: &WriterOptions,
     surroundings: Surroundings,
 ) -> Result<Box<dyn Destination>, DeliveryError> {
     if KafkaAddress::is_meant(url) {
@@ -145,7 +147,7 @@ pub async fn open(
     }
     match url.split_once("://") {
         Some(("firehose", stream)) => open_firehose(url, stream).await,
-        _ => Ok(Box::new(LedgerDestination::open(stores, url, surroundings).await?)),
+        _ => Ok(Box::new(LedgerDestination::open(stores, url, gates, surroundings).await?)),
     }
 }
 

@@ -12,10 +12,11 @@ use cambist_ingest::round::{Round, RoundError, Summary};
 use cambist_jobs::Stores;
 use cambist_jobs::context::seconds_since;
 use cambist_jobs::error::{ErrorKind, JobError, Result};
+use cambist_jobs::rates::WriterOptions;
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
-use super::{kafka, key};
+use super::{gates, kafka, key};
 use crate::arguments::RatesFetchArguments;
 use crate::command::server;
 use crate::progress::CountLine;
@@ -48,6 +49,7 @@ struct Fetch {
     base: Option<String>,
     key_origin: Option<String>,
     kafka: KafkaOptions,
+    gates: WriterOptions,
     stores: Stores,
 }
 
@@ -88,7 +90,9 @@ impl Fetch {
             JobError::new(ErrorKind::Infrastructure, "no client can be made").caused_by(error)
         })?;
         let kafka = kafka::options(&arguments.kafka)?;
-        Ok(Self { arguments, provider, client, wanted, base, key_origin, kafka, stores: Stores::new() })
+        let gates = gates::writer_options(&arguments.gates)?;
+        let stores = Stores::new();
+        Ok(Self { arguments, provider, client, wanted, base, key_origin, kafka, gates, stores })
     }
 
     /// Fetches now and at every `interval`, until a signal or the last round.
@@ -133,9 +137,9 @@ impl Fetch {
     async fn round(&self) -> Result<()> {
         let started = Instant::now();
         let now = clock::now();
-        let destination = destination::open(&self.stores, &self.arguments.to, &self.kafka, SURROUNDINGS)
-            .await
-            .map_err(delivery_error)?;
+        let (to, kafka, gates) = (&self.arguments.to, &self.kafka, &self.gates);
+        let destination = destination::open(&self.stores, to, kafka, gates, SURROUNDINGS).await;
+        let destination = destination.map_err(delivery_error)?;
         let profile = self.provider.profile();
         let plan = Plan::make(self.wanted, profile, destination.as_ref(), now)
             .map_err(|error| JobError::usage("nothing can be asked for").caused_by(error))?;

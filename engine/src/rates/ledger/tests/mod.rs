@@ -1,5 +1,7 @@
 //! The ledger on a store in memory.
 
+mod judging;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,8 +33,10 @@ impl Lake {
         Self { memory, stores }
     }
 
+    /// Appends without gates: these payloads are received decades before their day.
     async fn append(&self, received: Received) -> Result<Appended, LedgerError> {
-        let mut writer = LedgerWriter::open(&self.stores, URL, WriterOptions::default()).await?;
+        let options = WriterOptions { gates: GateMode::Off, ..WriterOptions::default() };
+        let mut writer = LedgerWriter::open(&self.stores, URL, options).await?;
         writer.append(received, at(1_000)).await
     }
 
@@ -185,7 +189,8 @@ async fn an_entry_without_its_payload_admits_nothing_and_is_completed() {
 #[tokio::test]
 async fn two_writers_of_one_day_both_keep_what_they_got() {
     let lake = Lake::new();
-    let open = || LedgerWriter::open(&lake.stores, URL, WriterOptions::default());
+    let options = WriterOptions { gates: GateMode::Off, ..WriterOptions::default() };
+    let open = || LedgerWriter::open(&lake.stores, URL, options.clone());
     let (mut one, mut other) = (open().await.unwrap(), open().await.unwrap());
     one.append(received(10, "2024-05-01", r#""INR":83.1"#), at(10)).await.unwrap();
     other.append(received(20, "2024-05-01", r#""INR":83.2"#), at(20)).await.unwrap();

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::record_batch::RecordBatch;
+use cambist_udfs::rate::DayRange;
 use cambist_udfs::reason::RowReason;
 use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use datafusion::execution::TaskContext;
@@ -50,6 +51,9 @@ pub struct TaskCounts {
     pub source_in: CurrencySums,
     /// Amounts of these that were quarantined.
     pub source_quarantined: CurrencySums,
+    /// The first and the last event day of rows that found no rate, by source currency.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unrated_days: BTreeMap<String, DayRange>,
     /// Amounts that arrived at the writer.
     pub source_converted: CurrencySums,
     /// Converted amounts by target currency.
@@ -71,9 +75,18 @@ impl TaskCounts {
         }
         merge_sums(&mut self.source_in, &other.source_in);
         merge_sums(&mut self.source_quarantined, &other.source_quarantined);
+        for (code, days) in &other.unrated_days {
+            self.note_unrated(code, *days);
+        }
         merge_sums(&mut self.source_converted, &other.source_converted);
         merge_sums(&mut self.target_totals, &other.target_totals);
         self.damaged_files.extend(other.damaged_files.iter().cloned());
+    }
+
+    /// Notes that rows of these event days found no rate.
+    pub fn note_unrated(&mut self, code: &str, days: DayRange) {
+        let known = self.unrated_days.entry(code.to_owned()).or_insert(days);
+        *known = DayRange { first: known.first.min(days.first), last: known.last.max(days.last) };
     }
 
     /// Returns the number of quarantined records.

@@ -103,9 +103,10 @@ def test_rates_that_are_not_there_yet_are_missing(lake):
 
 
 def test_what_can_never_be_ready_is_an_error(lake):
-    for path, words in ((spec(lake, {"foo": 1}), "foo"), (spec(lake, mode="nearest"), "rates.mode"),
-                        (spec(lake, {"rates_age_days_max": -1}), "rates_age_days_max"), (lake / "none.toml", "none.toml")):
-        done = ready(path)
+    for make, words in ((lambda: spec(lake, {"foo": 1}), "foo"), (lambda: spec(lake, mode="nearest"), "rates.mode"),
+                        (lambda: spec(lake, {"rates_age_days_max": -1}), "rates_age_days_max"),
+                        (lambda: lake / "none.toml", "none.toml")):
+        done = ready(make())
         assert done.code == cambist.USAGE and words in done.stderr, done
     done = ready(spec(lake), "2011-02-30")
     assert done.code == cambist.USAGE and "2011-02-30" in done.stderr, done

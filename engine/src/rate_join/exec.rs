@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringAr
 use arrow::compute::{cast, filter};
 use arrow::datatypes::{DataType, SchemaRef};
 use cambist_udfs::currency::Currency;
-use cambist_udfs::rate::RateBook;
+use cambist_udfs::rate::{DayRange, RateBook, RateDate};
 use cambist_udfs::reason::RowReason;
 use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -17,7 +17,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::amount::{Amounts, shown};
 use super::columns::{Columns, Dictionaries, TargetCells};
-use super::event_time::{EventTimeReader, EventTimes};
+use super::event_time::{EventTime, EventTimeReader, EventTimes};
 use super::quotes::Quotes;
 use super::repeats::Repeats;
 use super::spec::{RateJoinSpec, output_schema, source_amount_scale};
@@ -142,6 +142,8 @@ struct Sorted {
     rejections: Vec<Rejection>,
     source_in: Vec<Option<ExactSum>>,
     source_rejected: Vec<Option<ExactSum>>,
+    /// By source: the event days of rows that found no rate.
+    unrated: Vec<Option<DayRange>>,
 }
 
 impl Joiner {
@@ -213,6 +215,7 @@ impl Joiner {
             rejections: Vec::new(),
             source_in: Vec::new(),
             source_rejected: Vec::new(),
+            unrated: Vec::new(),
         };
         let mut targets = Vec::with_capacity(self.spec.targets.len());
         for row in 0..rows {
@@ -245,7 +248,12 @@ impl Joiner {
         let source_amount = amount.at_scale(self.source_scale)?;
         let source = parsed.currency;
         add(&mut sorted.source_in, source, source_amount, self.source_scale);
-        let converted = self.targets(source, amount, times, row, targets);
+        let event = self.times.at(times, row);
+        let converted = event.and_then(|event| {
+            let converted = self.targets(source, amount, event, targets);
+            converted.inspect_err(|_| note_day(&mut sorted.unrated, source, event.day))?;
+            Ok(event.day)
+        });
         let day = converted.inspect_err(|_| {
             add(&mut sorted.source_rejected, source, source_amount, self.source_scale);
         })?;
@@ -258,17 +266,15 @@ impl Joiner {
         &mut self,
         source: Currency,
         amount: super::amount::Amount,
-        times: &EventTimes,
-        row: usize,
+        event: EventTime,
         targets: &mut Vec<TargetCells>,
-    ) -> std::result::Result<i32, Refused> {
-        let event = self.times.at(times, row)?;
+    ) -> std::result::Result<(), Refused> {
         self.quotes.prepare(source);
         targets.clear();
         for target in 0..self.spec.targets.len() {
             targets.push(self.quotes.convert(source, target, amount, event)?.into());
         }
-        Ok(event.day)
+        Ok(())
     }
 
     fn count(&self, rows: usize, repeated: u64, sorted: &Sorted) {
@@ -276,6 +282,11 @@ impl Joiner {
         self.ledger.count(|counts| {
             counts.rows_from_sql += rows as u64;
             counts.repeated += repeated;
+            for (currency, days) in table.entries().iter().zip(&sorted.unrated) {
+                if let Some(days) = days {
+                    counts.note_unrated(currency.code.as_str(), *days);
+                }
+            }
             let sides = [
                 (&sorted.source_in, &mut counts.source_in),
                 (&sorted.source_rejected, &mut counts.source_quarantined),
@@ -299,6 +310,18 @@ fn add(sums: &mut Vec<Option<ExactSum>>, currency: Currency, amount: i128, scale
         sums.resize(slot + 1, None);
     }
     sums[slot].get_or_insert(ExactSum::zero(scale)).add(amount);
+}
+
+/// A day more of rows without a rate; the first of them makes the slot.
+#[cold]
+fn note_day(days: &mut Vec<Option<DayRange>>, currency: Currency, day: i32) {
+    let slot = currency.index();
+    if days.len() <= slot {
+        days.resize(slot + 1, None);
+    }
+    let day = RateDate(day);
+    let known = days[slot].get_or_insert(DayRange { first: day, last: day });
+    *known = DayRange { first: known.first.min(day), last: known.last.max(day) };
 }
 
 #[cold]

@@ -6,8 +6,10 @@ use cambist_engine::exact_sum::CurrencySums;
 use cambist_engine::partition_writer::{ContentHash, WrittenFile};
 use cambist_engine::quarantine;
 use cambist_engine::table::{CommitDraft, DataFile, Table, TableKind};
+use cambist_engine::task::TaskCounts;
 
 use super::config::NormalizeConfig;
+use super::pass::PassResult;
 use super::plan::NormalizePlan;
 use super::report::{RULES_VERSION, RunDetails, RunReport, SnapshotUse};
 use crate::context::RunContext;
@@ -20,9 +22,10 @@ pub(super) fn draft(
     config: &NormalizeConfig,
     context: &RunContext,
     plan: &NormalizePlan,
-    files: &[WrittenFile],
+    result: &PassResult,
     report: &mut RunReport,
 ) -> Result<CommitDraft> {
+    let files = &result.files;
     fill_files(report, files);
     report.superseded_files =
         table.state().files(TableKind::Main).filter(|file| file.batch == config.batch).count() as u64;
@@ -42,7 +45,7 @@ pub(super) fn draft(
         partitions,
         quarantine_partitions: partition_hashes(files, TableKind::Quarantine),
         retain_superseded_seconds: config.retain_superseded_seconds,
-        details: details(config, context, plan, report)?,
+        details: details(config, context, plan, report, &result.counts)?,
     })
 }
 
@@ -95,6 +98,7 @@ pub(super) fn details(
     context: &RunContext,
     plan: &NormalizePlan,
     report: &RunReport,
+    counts: &TaskCounts,
 ) -> Result<serde_json::Value> {
     let snapshots = plan.rates.book.snapshots().iter().map(|snapshot| SnapshotUse {
         id: snapshot.id.to_string(),
@@ -116,6 +120,7 @@ pub(super) fn details(
         iso_4217: [cambist_udfs::currency::EDITION, cambist_udfs::currency::HISTORIC_EDITION]
             .map(str::to_owned),
         snapshots: snapshots.collect(),
+        unrated_days: counts.unrated_days.clone(),
         inputs: Some(plan.inputs.clone()),
     };
     serde_json::to_value(details)

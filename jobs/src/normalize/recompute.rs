@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use cambist_engine::partition_writer::{TalliedPartition, TallySpec, WrittenFile, merge_by_source};
 use cambist_engine::rates::LoadedRates;
 use cambist_engine::table::{Staging, TableKind, TableState};
+use cambist_engine::task::TaskCounts;
 
 use super::config::NormalizeConfig;
 use super::draft::details;
@@ -41,6 +42,7 @@ pub(crate) struct Recomputed {
     pub(crate) report: RunReport,
     /// The digest of all that determined the result.
     pub(crate) input_digest: String,
+    counts: TaskCounts,
     plan: NormalizePlan,
 }
 
@@ -51,7 +53,7 @@ impl Recomputed {
         config: &NormalizeConfig,
         context: &RunContext,
     ) -> Result<serde_json::Value> {
-        details(config, context, &self.plan, &self.report)
+        details(config, context, &self.plan, &self.report, &self.counts)
     }
 }
 
@@ -83,5 +85,6 @@ pub(crate) async fn recompute(
         merge_by_source(&mut of_partition.by_source, &one.by_source);
     }
     context.progress.set_done(plan.input_bytes, result.counts.records_in, tasks);
-    Ok(Recomputed { files: result.files, tallied, report, input_digest: plan.input_digest.clone(), plan })
+    let input_digest = plan.input_digest.clone();
+    Ok(Recomputed { files: result.files, tallied, report, input_digest, counts: result.counts, plan })
 }

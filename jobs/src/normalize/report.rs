@@ -6,6 +6,7 @@ use cambist_engine::exact_sum::{CurrencySums, ExactSum};
 use cambist_engine::rate_join::TargetCurrency;
 use cambist_engine::rates::{LoadedRates, RefusedSnapshot};
 use cambist_engine::task::{DamagedFile, TaskCounts};
+use cambist_udfs::rate::DayRange;
 use serde::{Deserialize, Serialize};
 
 use super::inputs::RunInputs;
@@ -57,6 +58,9 @@ pub struct RunDetails {
     pub iso_4217: [String; 2],
     /// The snapshots that the run was allowed to use.
     pub snapshots: Vec<SnapshotUse>,
+    /// The first and the last event day of rows that found no rate, by source currency.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unrated_days: BTreeMap<String, DayRange>,
     /// What it read, by which it can be done again; none in records of older programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<RunInputs>,

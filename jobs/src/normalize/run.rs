@@ -7,7 +7,7 @@ use cambist_engine::table::{BatchState, CommitDraft, CommitOutcome, Staging, Tab
 
 use super::config::NormalizeConfig;
 use super::draft::draft;
-use super::pass::{Pass, PassResult};
+use super::pass::Pass;
 use super::plan::plan;
 use super::report::{RunDetails, RunReport, RunStatus};
 use crate::context::{RunContext, RunPhase, seconds_since};
@@ -100,15 +100,15 @@ async fn prepare_commit(
     context.progress.begin(plan.input_bytes, tasks);
     context.observer.reached(RunPhase::Planned { input_bytes: plan.input_bytes, tasks }).await?;
     let pass = Pass { config, context, plan: &plan, staging, tally: None };
-    let PassResult { counts, files, .. } = pass.run().await?;
+    let result = pass.run().await?;
     // A cluster tells what was read by and by; short tasks are over before it does.
     context.progress.begin(plan.input_bytes, tasks);
-    context.progress.set_done(plan.input_bytes, counts.records_in, tasks);
+    context.progress.set_done(plan.input_bytes, result.counts.records_in, tasks);
     context.observer.reached(RunPhase::Executed).await?;
     let mut report =
-        RunReport::of_counts(&context.run_id, &config.batch, &counts, &plan.targets, &plan.rates);
+        RunReport::of_counts(&context.run_id, &config.batch, &result.counts, &plan.targets, &plan.rates);
     report.seconds = seconds_since(started);
-    let draft = draft(table, config, context, &plan, &files, &mut report)?;
+    let draft = draft(table, config, context, &plan, &result, &mut report)?;
     Ok(Drafted::Commit(Box::new(report), Box::new(draft)))
 }
 

@@ -19,8 +19,9 @@ use crate::normalize::RunDetails;
 pub(super) struct BatchRows {
     /// Of each event day the source currencies of its converted rows.
     days: BTreeMap<RateDate, BTreeSet<CurrencyCode>>,
-    /// The source currencies of rows set aside, where they were known.
-    set_aside: BTreeSet<CurrencyCode>,
+    /// The source currencies of rows that were set aside for want of a rate, with the first and the last of
+    /// their event days.
+    set_aside: BTreeMap<CurrencyCode, DayRange>,
     /// Whether rows were set aside because nothing is known of their currency.
     has_unknown: bool,
     targets: Vec<CurrencyCode>,
@@ -71,7 +72,11 @@ impl BatchRows {
         let unknown = [RowReason::CurrencyUnknown.code(), RowReason::CurrencyNotMoney.code()];
         Ok(Self {
             days,
-            set_aside: codes(details.report.quarantined_source_totals.keys()).collect(),
+            set_aside: details
+                .unrated_days
+                .iter()
+                .filter_map(|(code, days)| Some((CurrencyCode::parse(code)?, *days)))
+                .collect(),
             has_unknown: unknown
                 .iter()
                 .any(|reason| details.report.quarantined_by_reason.contains_key(*reason)),
@@ -87,29 +92,29 @@ impl BatchRows {
         };
         let mut set_aside = self.set_aside.clone();
         if self.has_unknown {
-            set_aside.extend(newly_known(before, after));
+            // Their events were not looked at.
+            let ever = DayRange { first: RateDate(i32::MIN), last: RateDate(i32::MAX) };
+            set_aside.extend(newly_known(before, after).into_iter().map(|code| (code, ever)));
         }
         let converted: BTreeSet<CurrencyCode> = self.days.values().flatten().copied().collect();
         let mut days: BTreeSet<DayRange> = BTreeSet::new();
-        for source in converted.union(&set_aside).copied() {
+        for source in converted.into_iter().chain(set_aside.keys().copied()).collect::<BTreeSet<_>>() {
             let mut of_source: Vec<(CurrencyCode, PairChange)> = Vec::new();
             for target in self.targets.iter().copied() {
                 of_source.extend(comparison.pair(source, target).into_iter().map(|change| (target, change)));
             }
-            let is_set_aside = set_aside.contains(&source);
-            touch.set_aside |= is_set_aside && !of_source.is_empty();
             for (target, change) in of_source {
+                let unrated = set_aside.get(&source).and_then(|days| overlap(*days, change.days));
+                touch.set_aside |= unrated.is_some();
                 let with_rows = self.days_with(source, change.days);
                 days.extend(with_rows.iter().map(|day| DayRange { first: *day, last: *day }));
-                // Rows that were set aside because this failed may be converted now, on whatever day they are.
-                let is_mended =
-                    is_set_aside && change.before.quote().is_none() && change.after.quote().is_some();
-                if is_mended {
-                    days.insert(change.days);
-                }
+                // Rows that were set aside because this failed may be converted now.
+                let is_mended = change.before.quote().is_none() && change.after.quote().is_some();
+                let mended = unrated.filter(|_| is_mended);
+                days.extend(mended);
                 let event_days = with_rows.first().zip(with_rows.last());
                 let event_days = event_days.map(|(first, last)| DayRange { first: *first, last: *last });
-                if event_days.is_some() || is_mended {
+                if event_days.is_some() || mended.is_some() {
                     touch.keys.push(TouchedKey { source, target, change, event_days });
                 }
             }
@@ -123,6 +128,11 @@ impl BatchRows {
         let days = self.days.range(range.first..=range.last);
         days.filter(|(_, sources)| sources.contains(&source)).map(|(day, _)| *day).collect()
     }
+}
+
+fn overlap(left: DayRange, right: DayRange) -> Option<DayRange> {
+    let both = DayRange { first: left.first.max(right.first), last: left.last.min(right.last) };
+    (both.first <= both.last).then_some(both)
 }
 
 /// Codes that rows may be of now and could not before.
@@ -176,11 +186,14 @@ mod tests {
     }
 
     /// Rows of pounds on the days 10 and 11 and of euros on day 11, all into rupees.
-    fn rows(set_aside: &[&str], has_unknown: bool) -> BatchRows {
+    fn rows(set_aside: &[(&str, i32, i32)], has_unknown: bool) -> BatchRows {
         let of = |codes: &[&str]| codes.iter().map(|text| code(text)).collect::<BTreeSet<_>>();
+        let days = |&(text, first, last): &(&str, i32, i32)| {
+            (code(text), DayRange { first: RateDate(first), last: RateDate(last) })
+        };
         BatchRows {
             days: BTreeMap::from([(RateDate(10), of(&["GBP"])), (RateDate(11), of(&["GBP", "EUR"]))]),
-            set_aside: of(set_aside),
+            set_aside: set_aside.iter().map(days).collect(),
             has_unknown,
             targets: vec![code("INR")],
         }
@@ -203,17 +216,21 @@ mod tests {
         assert_eq!(touch.keys.len(), 2, "euros and pounds: both rows name the snapshot");
         let later = book(&[BEFORE[0], BEFORE[1], (12, 3, "EUR 0.8, GBP 0.5, INR 51")]);
         assert!(rows(&[], false).touched_by(&before, &later).is_nothing());
-        assert!(rows(&["JPY"], false).touched_by(&before, &before).is_nothing());
+        assert!(rows(&[("JPY", 0, 99)], false).touched_by(&before, &before).is_nothing());
     }
 
     #[test]
-    fn rows_that_were_set_aside_may_be_of_any_day_that_has_a_rate_now() {
+    fn rows_that_were_set_aside_are_touched_where_they_have_a_rate_now() {
         let before = book(&BEFORE);
         let mended = book(&[BEFORE[0], (11, 3, "EUR 0.9, GBP 0.5, INR 51, JPY 80")]);
-        let touch = rows(&["JPY"], false).touched_by(&before, &mended);
+        let touch = rows(&[("JPY", 5, 30)], false).touched_by(&before, &mended);
         // The correction is of day 11; what it holds may be used until day 13.
         assert_eq!(days(&touch), [(11, 11), (11, 13)]);
         assert!(touch.set_aside);
+        let narrow = rows(&[("JPY", 12, 12)], false).touched_by(&before, &mended);
+        assert_eq!(days(&narrow), [(11, 11), (12, 12)]);
+        let later = book(&[BEFORE[0], BEFORE[1], (12, 3, "INR 51, JPY 80")]);
+        assert!(rows(&[("JPY", 9, 11)], false).touched_by(&before, &later).is_nothing());
         let yen = touch.keys.iter().find(|key| key.source == code("JPY")).unwrap();
         assert_eq!(yen.event_days, None);
     }

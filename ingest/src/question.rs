@@ -24,6 +24,15 @@ pub enum Question {
 }
 
 impl Question {
+    /// The form for machines: `latest`, `2024-05-01` or `2024-05-01/2024-05-31`.
+    pub fn code(&self) -> String {
+        match self {
+            Self::Latest => "latest".to_owned(),
+            Self::Day(day) => day.to_string(),
+            Self::Span(first, last) => format!("{first}/{last}"),
+        }
+    }
+
     /// The first and the last day that is asked for.
     pub fn days(&self) -> Option<(Date, Date)> {
         match *self {
@@ -37,9 +46,9 @@ impl Question {
 impl fmt::Display for Question {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Latest => formatter.write_str("latest"),
-            Self::Day(day) => day.fmt(formatter),
-            Self::Span(first, last) => write!(formatter, "{first} to {last}"),
+            Self::Latest => formatter.write_str("the latest rates"),
+            Self::Day(day) => write!(formatter, "the rates of {day}"),
+            Self::Span(first, last) => write!(formatter, "the rates of {first} to {last}"),
         }
     }
 }
@@ -205,4 +214,66 @@ pub(crate) fn day_number(day: Date) -> i32 {
 fn first_instant(day: RateDate) -> InstantMicros {
     const MICROS_PER_DAY: i64 = 86_400_000_000;
     InstantMicros(i64::from(day.0) * MICROS_PER_DAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::provider::find;
+
+    fn days(first: Date, last: Date) -> Vec<Date> {
+        days_of(first, last, date(2026, 1, 1)).unwrap()
+    }
+
+    #[test]
+    fn a_series_is_as_long_as_the_provider_allows_and_leaves_out_what_is_there() {
+        let profile = *find("openexchangerates").unwrap().profile();
+        let mut missing = days(date(2024, 1, 1), date(2024, 3, 10));
+        missing.retain(|day| *day < date(2024, 1, 20) || *day > date(2024, 2, 20));
+        let asked = questions(&profile, &missing, true).unwrap();
+        let spans = [
+            Question::Span(date(2024, 1, 1), date(2024, 1, 19)),
+            Question::Span(date(2024, 2, 21), date(2024, 3, 10)),
+        ];
+        assert_eq!(asked, spans);
+        let year = questions(&profile, &days(date(2023, 1, 1), date(2023, 12, 31)), true).unwrap();
+        assert_eq!(year.len(), 12);
+        assert_eq!(year[0], Question::Span(date(2023, 1, 1), date(2023, 1, 31)));
+        assert_eq!(year[11], Question::Span(date(2023, 12, 8), date(2023, 12, 31)));
+        assert_eq!(questions(&profile, &missing, false).unwrap().len(), missing.len());
+    }
+
+    #[test]
+    fn files_are_asked_for_once_and_nothing_is_asked_for_nothing() {
+        let profile = *find("ecb").unwrap().profile();
+        let missing = [date(2024, 1, 2), date(2024, 5, 3)];
+        let asked = questions(&profile, &missing, false).unwrap();
+        assert_eq!(asked, [Question::Span(missing[0], missing[1])]);
+        assert_eq!(questions(&profile, &[], false).unwrap(), []);
+    }
+
+    #[test]
+    fn ranges_that_cannot_be_meant_are_refused() {
+        let today = date(2024, 5, 1);
+        assert_eq!(days_of(today, today, today).unwrap(), [today]);
+        let message = |first, last| days_of(first, last, today).unwrap_err().to_string();
+        assert_eq!(
+            message(date(2024, 4, 2), date(2024, 4, 1)),
+            "the range ends on 2024-04-01, before it begins on 2024-04-02"
+        );
+        assert_eq!(
+            message(today, date(2024, 5, 2)),
+            "2024-05-02 has not begun yet, expected a day up to 2024-05-01 (UTC)"
+        );
+        assert_eq!(message(date(1, 1, 1), today), "the range has more than 73049 days");
+    }
+
+    #[test]
+    fn days_are_counted_from_the_epoch() {
+        for (day, number) in [(date(1970, 1, 1), 0), (date(1969, 12, 31), -1), (date(2024, 5, 1), 19_844)] {
+            assert_eq!(day_number(day), number);
+        }
+    }
 }

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.server
 import json
+import ssl
 import threading
 import urllib.parse
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ class Request:
     path: str
     query: dict
     headers: dict
+    body: bytes = b""
 
     @property
     def day(self):
@@ -53,6 +55,9 @@ class RateServer:
             def do_GET(self):
                 outer.answer(self)
 
+            def do_POST(self):
+                outer.answer(self)
+
             def log_message(self, *_):
                 pass
 
@@ -63,7 +68,8 @@ class RateServer:
     def answer(self, handler):
         parts = urllib.parse.urlsplit(handler.path)
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        request = Request(parts.path, dict(urllib.parse.parse_qsl(parts.query)), headers)
+        body = handler.rfile.read(int(headers.get("content-length", 0)))
+        request = Request(parts.path, dict(urllib.parse.parse_qsl(parts.query)), headers, body)
         with self.lock:
             self.requests.append(request)
         answer = self.play(request)
@@ -104,9 +110,15 @@ class RateServer:
 
 
 @contextlib.contextmanager
-def serve(play):
-    """Runs a server on a free port of the loopback as long as the block does."""
+def serve(play, certificate=None):
+    """Runs a server on a free port of the loopback as long as the block does, with TLS where a file with a
+    certificate and its key is given."""
     server = RateServer(play)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.server.socket = context.wrap_socket(server.server.socket, server_side=True)
+        server.url = server.url.replace("http://127.0.0.1", "https://localhost")
     thread = threading.Thread(target=server.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

@@ -1,5 +1,6 @@
 """Fetching rates: every provider is played by a server on this machine, and the ledger is read as files."""
 
+import base64
 import calendar
 import datetime
 import email.utils
@@ -8,17 +9,19 @@ import pathlib
 import threading
 import time
 
+import boto3
 import pytest
 
 import cambist
 import rate_server
+import stores
 from rate_server import Answer
 
 KEY = "5ecretKeyOfTheTest/0123456789+abcdef"
 KEY_FORMS = [KEY, "5ecretKeyOfTheTest%2F0123456789%2Babcdef", "5ecretKeyOfTheTest"]
 INFRASTRUCTURE = 20
 # Patience costs tests time: pauses of some milliseconds do.
-HASTE = ["--retry-pause", "5ms", "--rate-limit", "10000/s"]
+HASTE = ["--retry-pause", "5ms"]
 VARIABLES = {"openexchangerates": "OPENEXCHANGERATES_APP_ID", "currencylayer": "CURRENCYLAYER_ACCESS_KEY",
              "exchangerate.host": "EXCHANGERATE_HOST_ACCESS_KEY"}
 
@@ -38,7 +41,8 @@ def days_between(first, last):
 
 def arguments(server, to, *what, provider="openexchangerates"):
     place = [] if provider == "url" else ["--base-url", server.url]
-    return ["rates", "fetch", "--provider", provider, *place, "--to", to, *HASTE, *what]
+    pace = [] if "--rate-limit" in what else ["--rate-limit", "10000/s"]
+    return ["rates", "fetch", "--provider", provider, *place, "--to", to, *HASTE, *pace, *what]
 
 
 def fetch(server, to, *what, provider="openexchangerates", env=None):
@@ -140,6 +144,63 @@ def test_any_url_with_a_declared_shape(data, tmp_path):
         assert server.requests[-1].headers["x-api-key"] == KEY
 
 
+def test_every_kind_of_store(store):
+    days = days_between("2024-05-01", "2024-05-07")
+    prefix = "exchange_rates/"
+    env = store.environment | {"OPENEXCHANGERATES_APP_ID": KEY}
+    bodies = {day: body_of(day) for day in days}
+    with rate_server.serve(rate_server.days_from(bodies.get, KEY)) as server:
+        what = ["--from", days[0], "--until", days[-1]]
+        done = fetch(server, store.url(prefix), *what[:3], days[3], env=env)
+        assert counts(done) == {"requested": 4, "stored": 4}, done
+        rest = fetch(server, store.url(prefix), *what, env=env)
+        assert counts(rest, "stored", "days_there") == {"stored": 3, "days_there": 4}, rest
+        bodies[days[0]] = body_of(days[0]).replace(b"0.8", b"0.81")
+        again = fetch(server, store.url(prefix), *what, "--refetch", env=env)
+        assert counts(again, "stored", "not_modified") == {"stored": 1, "not_modified": 6}, again
+    for day in days:
+        assert store.get(f"{prefix}{day}.json") == body_of(day)
+    versions = [key for key in store.keys(prefix) if key.startswith(prefix + "_versions/")]
+    assert [store.get(key) for key in versions] == [bodies[days[0]]]
+    store.clear(prefix)
+
+
+def certificate(folder):
+    """A certificate of `localhost` that nobody but a test trusts, in one file with its key."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    secret = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    signed = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(secret.public_key())
+        .serial_number(1).not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(secret, hashes.SHA256())
+    )
+    public = signed.public_bytes(serialization.Encoding.PEM)
+    private = secret.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "trusted.pem").write_bytes(public)
+    (folder / "server.pem").write_bytes(private + public)
+    return folder / "server.pem", folder / "trusted.pem"
+
+
+def test_over_tls_the_provider_must_be_who_it_says(tmp_path):
+    served, trusted = certificate(tmp_path)
+    with rate_server.serve(rate_server.days_from(body_of, KEY), served) as server:
+        env = {"OPENEXCHANGERATES_APP_ID": KEY, "RUST_LOG": "trace"}
+        done = fetch(server, tmp_path / "rates", "--date", DAY, env=env | {"SSL_CERT_FILE": trusted})
+        assert counts(done) == {"requested": 1, "stored": 1}, done
+        assert "hyper" in done.stderr and KEY not in done.stderr
+        holds(tmp_path / "rates", [DAY])
+        unknown = fetch(server, tmp_path / "other", "--date", DAY, "--attempts", "1", env=env)
+    assert unknown.code == INFRASTRUCTURE and "certificate" in unknown.stderr, unknown
+
+
 # What goes wrong.
 
 
@@ -210,6 +271,22 @@ def test_rates_from_the_future_are_refused(tmp_path):
         asked = fetch(server, tmp_path / "rates", "--date", tomorrow)
     assert done.code == cambist.DATA_AT_FAULT and done.summary["failures"][0]["error"] == "clock_skew", done
     assert asked.code == cambist.USAGE and "has not begun yet" in asked.stderr, asked
+
+
+def test_a_redirect_within_the_service_is_followed_and_bounded(tmp_path):
+    def play(request):
+        if request.path.startswith("/moved"):
+            return Answer(body_of(request.day))
+        return Answer(status=301, headers={"Location": f"/moved{request.path}"})
+
+    with rate_server.serve(play) as server:
+        done = fetch(server, tmp_path / "rates", "--date", DAY)
+        assert done.code == cambist.DONE, done
+        assert [request.headers["authorization"] for request in server.requests] == [f"Token {KEY}"] * 2
+        server.play = lambda request: Answer(status=302, headers={"Location": request.path + "/x"})
+        endless = fetch(server, tmp_path / "rates", "--date", DAY)
+    assert endless.code == cambist.DATA_AT_FAULT and endless.summary["failures"][0]["error"] == "moved", endless
+    assert len(server.requests) == 6
 
 
 def test_nobody_there(tmp_path):
@@ -290,7 +367,9 @@ def test_a_year_with_three_outages_is_complete(data, tmp_path):
     assert len(bodies) == 365
     play = outages(rate_server.days_from(bodies.get, KEY), at=(50, 150, 300))
     with rate_server.serve(play) as server:
-        done = fetch(server, tmp_path / "rates", "--from", "2011-01-01", "--until", "2011-12-31", "--parallel", "4")
+        # Nine answers fail in each outage: whoever tries ten times gets through, however they fall.
+        done = fetch(server, tmp_path / "rates", "--from", "2011-01-01", "--until", "2011-12-31", "--parallel", "4",
+                     "--attempts", "10")
         assert done.code == cambist.DONE, done
         assert counts(done) == {"requested": 365, "stored": 365}
         assert done.summary["retries"] == 27
@@ -414,6 +493,8 @@ def test_every_now_and_then(tmp_path):
         assert len(first) + len(later) == 2
         assert [request.path for request in server.requests] == ["/latest.json"] * 3
 
+        wrong = fetch(server, "gs://nowhere", "--every", "1h")
+        assert wrong.code == cambist.USAGE and "unknown scheme" in wrong.stderr, wrong
         process, command = cambist.start(*arguments(server, tmp_path / "rates", "--every", "1h"),
                                          env={"OPENEXCHANGERATES_APP_ID": KEY})
         process.stdout.readline()
@@ -439,6 +520,8 @@ def test_the_key_is_seen_by_the_provider_alone(tmp_path, provider, source):
             except OSError:
                 pass
         day = request.query.get("date", request.day)
+        if len(seen) == 2:
+            return Answer(silent=True)
         if len(seen) == 3:
             # The words of a provider that repeats the key.
             words = f"no quota for {KEY}"
@@ -509,3 +592,75 @@ def test_what_cannot_be_meant_is_refused_at_once(tmp_path, wrong, words):
     done = cambist.run("rates", "fetch", "--to", tmp_path / "rates", *wrong)
     assert done.code == cambist.USAGE and words in done.stderr, done
     cambist.nothing_written(tmp_path / "rates")
+
+
+# Firehose.
+
+
+@pytest.fixture(scope="module")
+def firehose_built():
+    done = cambist.run("rates", "fetch", "--provider", "ecb", "--latest", "--to", "firehose://no/name")
+    if "built with the feature `aws`" in done.stderr:
+        assert done.code == cambist.USAGE, done
+        pytest.skip("the program was built without the feature `aws`")
+    assert done.code == cambist.USAGE and "`no/name` is no name of a stream" in done.stderr, done
+
+
+def firehose_environment(endpoint):
+    return {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": stores.REGION, "OPENEXCHANGERATES_APP_ID": KEY}
+
+
+def test_answers_arrive_in_firehose(firehose_built, moto_endpoint, tmp_path):
+    lake = stores.Bucket(moto_endpoint)
+    client = boto3.client("firehose", endpoint_url=moto_endpoint, region_name=stores.REGION,
+                          aws_access_key_id="test", aws_secret_access_key="test")
+    client.create_delivery_stream(
+        DeliveryStreamName="rates", ExtendedS3DestinationConfiguration={
+            "RoleARN": "arn:aws:iam::123456789012:role/firehose", "BucketARN": f"arn:aws:s3:::{lake.name}",
+            "Prefix": "fetched/"})
+    days = days_between("2024-05-01", "2024-05-05")
+    env = firehose_environment(moto_endpoint)
+    with rate_server.serve(rate_server.days_from(body_of, KEY)) as server:
+        what = ["--from", days[0], "--until", days[-1]]
+        done = fetch(server, "firehose://rates", *what, env=env)
+        assert counts(done) == {"requested": 5, "stored": 5}, done
+        absent = fetch(server, "firehose://absent", *what, env=env)
+        assert absent.code == cambist.DATA_AT_FAULT and "ResourceNotFoundException" in absent.stderr, absent
+        long = fetch(server, "firehose://rates", "--date", DAY, env=env)
+        assert counts(long) == {"requested": 1, "stored": 1}, "a stream cannot tell what it holds"
+    records = b"".join(lake.get(key) for key in sorted(lake.keys("fetched/")))
+    for day in days:
+        assert records.count(body_of(day) + b"\n") == (2 if day == DAY else 1)
+    assert KEY.encode() not in records
+    lake.clear("fetched/")
+
+
+def test_firehose_is_tried_again(firehose_built):
+    answers = [Answer(b"{}", 503), Answer.json({"__type": "ThrottlingException"}, 400)]
+
+    def play(request):
+        if request.path != "/":
+            return Answer(body_of(request.day))
+        return answers.pop(0) if answers else Answer.json({"RecordId": "r1"})
+
+    with rate_server.serve(play) as server:
+        done = fetch(server, "firehose://rates", "--date", DAY, env=firehose_environment(server.url))
+        assert counts(done) == {"requested": 1, "stored": 1}, done
+        assert server.asked("/") == 3
+        record = json.loads(server.requests[-1].body)["Record"]["Data"]
+        assert base64.b64decode(record) == body_of(DAY) + b"\n"
+        large = Answer.json({"base": "USD", "timestamp": 1714521600, "license": "x" * (1000 << 10),
+                             "rates": {"EUR": 0.9}})
+        server.play = lambda _: large
+        refused = fetch(server, "firehose://rates", "--date", DAY, env=firehose_environment(server.url))
+    assert refused.code == cambist.DATA_AT_FAULT and refused.summary["refused"] == 1, refused
+    assert "bytes long" in refused.stderr
+
+
+def test_firehose_that_is_not_there(firehose_built):
+    with rate_server.serve(lambda _: Answer()) as gone:
+        pass
+    with rate_server.serve(rate_server.days_from(body_of, KEY)) as server:
+        done = fetch(server, "firehose://rates", "--date", DAY, env=firehose_environment(gone.url))
+    assert done.code == INFRASTRUCTURE, done

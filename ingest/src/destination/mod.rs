@@ -1,5 +1,7 @@
 //! Where payloads go: the ledger of a folder or bucket, or a stream.
 
+#[cfg(feature = "aws")]
+mod firehose;
 mod ledger;
 
 use std::collections::BTreeMap;
@@ -10,6 +12,8 @@ use cambist_udfs::rate::{InstantMicros, RateDate};
 
 pub use cambist_engine::rates::ledger::{Channel, Received};
 
+#[cfg(feature = "aws")]
+pub use self::firehose::FirehoseDestination;
 pub use self::ledger::LedgerDestination;
 use crate::fetch::Surroundings;
 use crate::kafka::{KafkaAddress, KafkaOptions};
@@ -30,7 +34,9 @@ pub struct Parcel {
 pub struct Held {
     /// When it was received.
     pub known_at: InstantMicros,
-    /// What was told with it: `etag`, `last_modified`, `request`, ….
+    /// The request that it answered, without its key.
+    pub origin: String,
+    /// What was told with it, such as `etag` and `last_modified`.
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -60,6 +66,14 @@ pub enum DeliveryError {
     Refused {
         /// Why, by the destination.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The program was built without this kind of destination.
+    #[error("`{url}` needs a program that was built with the feature `{feature}`")]
+    NotBuilt {
+        /// The destination.
+        url: String,
+        /// The feature.
+        feature: &'static str,
     },
     /// What the destination names does not exist.
     #[error("`{place}` is not there")]
@@ -114,10 +128,12 @@ pub trait Destination: Send {
     async fn finish(self: Box<Self>) -> Result<(), DeliveryError>;
 }
 
-/// Opens the destination that `url` names: the ledger in a folder or a bucket, or a topic of Kafka.
+/// Opens the destination that `url` names: the ledger in a folder or a bucket, a topic of Kafka, or
+/// `firehose://STREAM`.
 ///
 /// # Errors
-/// [`DeliveryError::Missing`] where a topic is not there, [`DeliveryError::Failed`] where it cannot be opened.
+/// [`DeliveryError::Missing`] where a topic is not there, [`DeliveryError::Failed`] where it cannot be opened,
+/// [`DeliveryError::NotBuilt`] where the program lacks it.
 pub async fn open(
     stores: &Stores,
     url: &str,
@@ -127,17 +143,33 @@ pub async fn open(
     if KafkaAddress::is_meant(url) {
         return open_topic(url, kafka).await;
     }
-    Ok(Box::new(LedgerDestination::open(stores, url, surroundings).await?))
+    match url.split_once("://") {
+        Some(("firehose", stream)) => open_firehose(url, stream).await,
+        _ => Ok(Box::new(LedgerDestination::open(stores, url, surroundings).await?)),
+    }
 }
 
+#[cfg(feature = "aws")]
+async fn open_firehose(url: &str, stream: &str) -> Result<Box<dyn Destination>, DeliveryError> {
+    Ok(Box::new(FirehoseDestination::open(url, stream.trim_end_matches('/')).await?))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn open_firehose(url: &str, _stream: &str) -> Result<Box<dyn Destination>, DeliveryError> {
+    Err(DeliveryError::NotBuilt { url: url.to_owned(), feature: "aws" })
+}
+
+#[cfg(feature = "kafka")]
 async fn open_topic(url: &str, kafka: &KafkaOptions) -> Result<Box<dyn Destination>, DeliveryError> {
-    let unusable = |source| DeliveryError::Failed { place: url.to_owned(), is_retryable: false, source };
-    let address = KafkaAddress::parse(url).map_err(|error| unusable(error.into()))?;
-    #[cfg(feature = "kafka")]
-    return Ok(Box::new(crate::kafka::KafkaDestination::open(address, kafka.clone()).await?));
-    #[cfg(not(feature = "kafka"))]
-    {
-        let _ = (address, kafka);
-        Err(unusable(crate::kafka::NOT_BUILT_IN.into()))
-    }
+    let address = KafkaAddress::parse(url).map_err(|error| DeliveryError::Failed {
+        place: url.to_owned(),
+        is_retryable: false,
+        source: error.into(),
+    })?;
+    Ok(Box::new(crate::kafka::KafkaDestination::open(address, kafka.clone()).await?))
+}
+
+#[cfg(not(feature = "kafka"))]
+async fn open_topic(url: &str, _kafka: &KafkaOptions) -> Result<Box<dyn Destination>, DeliveryError> {
+    Err(DeliveryError::NotBuilt { url: url.to_owned(), feature: "kafka" })
 }

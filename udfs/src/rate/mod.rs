@@ -4,6 +4,7 @@
 pub mod adapter;
 mod as_of;
 mod book;
+pub mod gate;
 mod presence;
 mod snapshot;
 #[cfg(test)]

@@ -30,6 +30,16 @@ impl fmt::Display for RateDate {
 #[serde(transparent)]
 pub struct InstantMicros(pub i64);
 
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+impl InstantMicros {
+    /// Returns the UTC date of the instant.
+    pub fn utc_date(self) -> RateDate {
+        // 64 bits of microseconds are 213,503,982 days at most.
+        RateDate(i32::try_from(self.0.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX))
+    }
+}
+
 impl fmt::Display for InstantMicros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_microsecond(self.0) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cambist_udfs::rate::{InstantMicros, RateDate, Snapshot};
 
 use super::contents::Contents;
+use super::entry::Entry;
 use super::names;
 
 /// The newest admission that has rates of a provider's day.
@@ -13,7 +14,15 @@ use super::names;
 pub(super) struct Covering {
     pub(super) known_at: InstantMicros,
     pub(super) sha256: String,
+    pub(super) origin: String,
     pub(super) metadata: BTreeMap<String, String>,
+}
+
+impl From<Entry> for Covering {
+    fn from(entry: Entry) -> Self {
+        let known_at = entry.known_at_micros();
+        Self { known_at, sha256: entry.sha256, origin: entry.origin, metadata: entry.metadata }
+    }
 }
 
 /// By provider and day. Only payloads that are there count: an entry without its payload admits nothing.
@@ -34,13 +43,12 @@ impl Coverage {
             let identity = (names::stem_of(&payload.path), payload.notes.sha256.as_str());
             let admissions = entries.get(&identity);
             for entry in admissions.into_iter().flatten() {
-                let metadata = entry.metadata.clone();
-                let (known_at, sha256) = (entry.known_at_micros(), entry.sha256.clone());
-                coverage.note(Covering { known_at, sha256, metadata }, &payload.snapshots);
+                coverage.note(Covering::from((*entry).clone()), &payload.snapshots);
             }
             if admissions.is_none() && names::Part::of(&payload.path) == names::Part::Payload {
                 let (known_at, sha256) = (payload.stamp.modified, payload.notes.sha256.clone());
-                coverage.note(Covering { known_at, sha256, metadata: BTreeMap::new() }, &payload.snapshots);
+                let (origin, metadata) = (payload.path.clone(), BTreeMap::new());
+                coverage.note(Covering { known_at, sha256, origin, metadata }, &payload.snapshots);
             }
         }
         coverage

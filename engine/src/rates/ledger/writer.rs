@@ -136,6 +136,8 @@ pub struct LatestVersion<'a> {
     pub known_at: InstantMicros,
     /// The hex sha256 of the payload.
     pub sha256: &'a str,
+    /// The request without its key, the file, or the place in a stream.
+    pub origin: &'a str,
     /// What its answer said, such as `etag` and `last_modified`.
     pub metadata: &'a BTreeMap<String, String>,
 }
@@ -175,8 +177,8 @@ impl LedgerWriter {
     /// Returns the newest admission of a payload of `provider` that has rates of `day`, be it of that day
     /// alone or of many days.
     pub fn latest(&self, provider: &str, day: RateDate) -> Option<LatestVersion<'_>> {
-        let Covering { known_at, sha256, metadata } = self.coverage.get(provider, day)?;
-        Some(LatestVersion { known_at: *known_at, sha256, metadata })
+        let Covering { known_at, sha256, origin, metadata } = self.coverage.get(provider, day)?;
+        Some(LatestVersion { known_at: *known_at, sha256, origin, metadata })
     }
 
     /// Appends one payload.
@@ -290,9 +292,7 @@ impl LedgerWriter {
         if !is_known {
             self.note(entry_path, &entry);
         }
-        let covering =
-            Covering { known_at: entry.known_at_micros(), sha256: entry.sha256, metadata: entry.metadata };
-        self.coverage.note(covering, &payload.snapshots);
+        self.coverage.note(entry.into(), &payload.snapshots);
         Ok((appended, Some(Writing { entry: entry_writing, payload: payload_writing })))
     }
 

@@ -10,7 +10,6 @@ use crate::decimal::Decimal;
 use crate::rate::snapshot::{InstantMicros, RateDate};
 use crate::reason::SnapshotReason;
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
 /// 10000-01-01T00:00:00Z in seconds: what lies beyond is milliseconds or rubbish, not seconds.
 const TIMESTAMP_SECONDS_END: i128 = 253_402_300_800;
 /// Real daily files are stamped at either end of their day, so one day of difference says nothing.
@@ -33,7 +32,7 @@ impl DocumentTimes<'_> {
     ) -> Result<(RateDate, Option<InstantMicros>), Refusal> {
         let body_date = self.date.map(document_date).transpose()?;
         let stamp = self.timestamp.and_then(instant_of_seconds);
-        let stamp_date = stamp.map(utc_date);
+        let stamp_date = stamp.map(InstantMicros::utc_date);
         let name_date = intake.name_date();
         let Some(rate_date) = body_date.or(name_date).or(stamp_date) else {
             return Err(self.undated());
@@ -164,11 +163,6 @@ fn instant_of_seconds(value: &str) -> Option<InstantMicros> {
     // The fraction is below one, so neither product leaves the range.
     let fraction = (seconds.mantissa() % unit) * MICROS_PER_SECOND / unit;
     i64::try_from(whole * MICROS_PER_SECOND + fraction).ok().map(InstantMicros)
-}
-
-fn utc_date(instant: InstantMicros) -> RateDate {
-    // Instants of documents lie between 1970 and 9999: at most 2,932,896 days.
-    RateDate(i32::try_from(instant.0.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX))
 }
 
 fn distance_days(one: RateDate, other: RateDate) -> u32 {

@@ -38,6 +38,17 @@ pub(crate) fn line(text: &str) -> Result<()> {
     }
 }
 
+/// Writes bytes to stdout as they are. A reader that has gone is no failure of ours.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(JobError::new(ErrorKind::Infrastructure, "stdout cannot be written").caused_by(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes a line to stderr, for a person.
 pub(crate) fn note(text: &str) {
     // There is nowhere left to say that stderr cannot be written.

@@ -101,6 +101,15 @@ impl CountLine {
         Self { bar }
     }
 
+    /// Opens a line that counts bytes.
+    pub(crate) fn of_bytes(is_quiet: bool) -> Self {
+        let line = Self::new(is_quiet, "");
+        if let Ok(style) = ProgressStyle::with_template(COUNTED) {
+            line.bar.set_style(style);
+        }
+        line
+    }
+
     /// Shows how many of how many are done.
     pub(crate) fn show(&self, done: u64, total: u64) {
         self.bar.set_length(total);

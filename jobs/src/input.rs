@@ -5,6 +5,7 @@ use cambist_engine::failure::{FailureKind, TaskFailure, chain};
 use cambist_engine::files::FilesError;
 use cambist_engine::merge::MergeError;
 use cambist_engine::rates::RatesError;
+use cambist_engine::rates::ledger::LedgerError;
 use cambist_engine::record::RecordError;
 use cambist_engine::store::StoreError;
 use cambist_engine::table::TableError;
@@ -58,7 +59,7 @@ pub(crate) fn of_record(error: &RecordError) -> JobError {
 }
 
 /// An error while an input was listed.
-pub(crate) fn of_files(error: &FilesError) -> JobError {
+pub fn of_files(error: &FilesError) -> JobError {
     match error {
         FilesError::Store(store) => of_store(store),
         other => JobError::usage(chain(other)),
@@ -66,7 +67,7 @@ pub(crate) fn of_files(error: &FilesError) -> JobError {
 }
 
 /// An error of a store.
-pub(crate) fn of_store(error: &StoreError) -> JobError {
+pub fn of_store(error: &StoreError) -> JobError {
     of_failure(TaskFailure::of_store(error))
 }
 
@@ -89,10 +90,24 @@ pub(crate) fn of_merge(error: MergeError) -> JobError {
     }
 }
 
+/// An error of a ledger of rates.
+pub fn of_ledger(error: &LedgerError) -> JobError {
+    let kind = match error {
+        LedgerError::Store(store) => return of_store(store),
+        LedgerError::Files(files) => return of_files(files),
+        LedgerError::Location(_) | LedgerError::Approval { .. } | LedgerError::Gates(_) => ErrorKind::Usage,
+        LedgerError::Against { source, .. } if source.is_retryable() => ErrorKind::Infrastructure,
+        LedgerError::Against { .. } => ErrorKind::Usage,
+        _ => ErrorKind::Data,
+    };
+    JobError::new(kind, chain(error))
+}
+
 /// An error of the rates.
 pub(crate) fn of_rates(error: &RatesError) -> JobError {
     let kind = match error {
         RatesError::Store { source, .. } => return of_files(source),
+        RatesError::Ledger { source, .. } if source.is_retryable() => ErrorKind::Infrastructure,
         RatesError::Nothing { .. } => ErrorKind::Usage,
         _ => ErrorKind::Data,
     };

@@ -12,6 +12,7 @@ pub mod maintenance;
 pub mod normalize;
 mod options;
 pub mod query;
+pub mod rates;
 pub mod registry;
 mod staged;
 pub mod table_reader;

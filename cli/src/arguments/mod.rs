@@ -2,6 +2,7 @@
 
 mod cluster;
 mod kafka;
+mod ledger;
 mod normalize;
 mod rates;
 mod run;
@@ -16,6 +17,11 @@ pub(crate) use self::cluster::{
     ClusterCommand, ClusterDownArguments, ClusterStatusArguments, ClusterUpArguments, RunsCommand,
 };
 pub(crate) use self::kafka::{KafkaArguments, RatesSinkArguments};
+pub(crate) use self::ledger::{
+    DayArguments, ExportFormat, GateArguments, GateChoice, RatesApproveArguments, RatesCheckArguments,
+    RatesDiffArguments, RatesEnterArguments, RatesExportArguments, RatesImportArguments, RatesListArguments,
+    RatesShowArguments,
+};
 pub(crate) use self::normalize::NormalizeArguments;
 pub(crate) use self::rates::{RatesCommand, RatesFetchArguments};
 pub(crate) use self::run::{ClusterArgument, PlaceArguments, RunArguments};
@@ -229,4 +235,16 @@ pub(crate) struct FunctionsArguments {
     /// Print the reference page in Markdown.
     #[arg(long)]
     pub(crate) markdown: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_two_flags_of_a_command_are_in_each_others_way() {
+        Arguments::command().debug_assert();
+    }
 }

@@ -8,6 +8,10 @@ use clap::{ArgGroup, Args, Subcommand, value_parser};
 use jiff::civil::Date;
 
 use super::kafka::{KafkaArguments, RatesSinkArguments};
+use super::ledger::{
+    RatesApproveArguments, RatesCheckArguments, RatesDiffArguments, RatesEnterArguments,
+    RatesExportArguments, RatesImportArguments, RatesListArguments, RatesShowArguments,
+};
 use crate::duration;
 
 #[derive(Debug, Subcommand)]
@@ -23,6 +27,31 @@ pub(crate) enum RatesCommand {
     Fetch(Box<RatesFetchArguments>),
     /// Store what lies in a topic of Kafka, each message once.
     Sink(Box<RatesSinkArguments>),
+    /// Bring snapshots that are there as files into a ledger.
+    Import(RatesImportArguments),
+    /// List the days that a ledger has, their versions, and the days that are missing.
+    List(RatesListArguments),
+    /// Show all versions of a day and which of them counts, or print its payload.
+    Show(RatesShowArguments),
+    /// Show what a correction changed.
+    Diff(RatesDiffArguments),
+    /// Judge what is there by the gates, without changing anything.
+    Check(RatesCheckArguments),
+    /// Approve what is held back. Whoever entered or imported it cannot.
+    Approve(RatesApproveArguments),
+    /// Enter rates that no provider publishes. They are held until somebody else approves them.
+    Enter(RatesEnterArguments),
+    /// Write what counts, one row for each rate, as one CSV, NDJSON or Parquet file.
+    Export(RatesExportArguments),
+    /// Make the index anew, from which thousands of snapshots are read fast.
+    Index {
+        /// The ledger, or a plain folder of snapshots.
+        #[arg(long, value_name = "URL")]
+        url: String,
+        /// Print the JSON summary only.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -85,6 +85,17 @@ pub enum RatesError {
     },
 }
 
+impl RatesError {
+    /// Tells whether the same may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Store { source: FilesError::Store(store), .. } => store.is_retryable(),
+            Self::Ledger { source, .. } => source.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
 fn first(refused: &[RefusedSnapshot]) -> String {
     refused
         .first()

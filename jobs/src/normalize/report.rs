@@ -100,6 +100,9 @@ pub struct RunReport {
     pub snapshots_refused: Vec<SnapshotRefusal>,
     /// Single rates that were passed over, by reason.
     pub rates_refused: BTreeMap<String, u64>,
+    /// What the ledger of the rates holds back until somebody approves it, by gate; a held snapshot counts once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rates_held: BTreeMap<String, u64>,
     /// Files that were read only in part.
     pub damaged_files: Vec<DamagedFile>,
     /// Files of earlier runs of the batch that this commit superseded.
@@ -156,6 +159,10 @@ impl RunReport {
         for (_, entry) in &rates.entries {
             *rates_refused.entry(entry.reason.code().to_owned()).or_default() += 1;
         }
+        let mut rates_held = BTreeMap::new();
+        for held in rates.held.iter().flat_map(|snapshot| &snapshot.held) {
+            *rates_held.entry(held.gate.clone()).or_default() += 1;
+        }
         Self {
             run_id: run_id.to_owned(),
             status: RunStatus::Committed,
@@ -177,6 +184,7 @@ impl RunReport {
             snapshots_used: rates.book.snapshots().len() as u64,
             snapshots_refused: rates.refused.iter().map(Into::into).collect(),
             rates_refused,
+            rates_held,
             damaged_files: counts.damaged_files.clone(),
             superseded_files: 0,
             seconds: 0.0,

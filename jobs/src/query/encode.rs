@@ -57,15 +57,15 @@ impl FileFormat {
 
 /// A result in the form of its file.
 #[derive(Debug)]
-pub(super) struct Encoded {
-    pub(super) columns: SchemaRef,
-    pub(super) rows: u64,
-    pub(super) content_hash: ContentHash,
-    pub(super) bytes: Bytes,
+pub(crate) struct Encoded {
+    pub(crate) columns: SchemaRef,
+    pub(crate) rows: u64,
+    pub(crate) content_hash: ContentHash,
+    pub(crate) bytes: Bytes,
 }
 
 /// Returns the columns under which the columns `result` of a SELECT are written.
-pub(super) fn written_columns(result: &Schema) -> Result<SchemaRef> {
+pub(crate) fn written_columns(result: &Schema) -> Result<SchemaRef> {
     let mut names = BTreeSet::new();
     let mut fields = Vec::new();
     for field in result.fields() {
@@ -88,7 +88,7 @@ pub(super) fn written_columns(result: &Schema) -> Result<SchemaRef> {
 }
 
 /// Makes the file of `batches`, in their order; `columns` are those of [`written_columns`].
-pub(super) fn encode(format: FileFormat, columns: &SchemaRef, batches: Vec<RecordBatch>) -> Result<Encoded> {
+pub(crate) fn encode(format: FileFormat, columns: &SchemaRef, batches: Vec<RecordBatch>) -> Result<Encoded> {
     let mut content_hash = ContentHash::default();
     let mut rows = 0;
     let mut written = Vec::new();

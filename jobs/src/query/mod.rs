@@ -20,6 +20,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use encode::FileFormat;
+pub(crate) use encode::{encode, written_columns};
 pub use options::{
     QueryConfig, QueryOutputSpec, QueryRatesSpec, QueryRunSpec, QuerySection, QuerySpec, QueryTableSpec,
     describe,

@@ -22,8 +22,13 @@ use crate::store::StoreError;
 /// Objects that are fetched at once.
 const CONCURRENT_FETCHES: usize = 32;
 
-/// A payload's identity: objects of the same content and stem are copies.
-type Identity = (String, String);
+/// A payload's identity, its stem and its content: objects of the same identity are copies.
+pub(super) type Identity<'a> = (&'a str, &'a str);
+
+/// Returns a payload's identity.
+pub(super) fn identity_of(payload: &PayloadObject) -> Identity<'_> {
+    (names::stem_of(&payload.path), &payload.notes.sha256)
+}
 
 /// All that a ledger, or a plain folder of snapshots, holds.
 #[derive(Debug, Default)]
@@ -193,22 +198,21 @@ impl Contents {
     /// Payloads that no entry tells of are used as they stand, known since their object was last modified; so
     /// a folder without a ledger is one whose payloads all stand.
     pub(crate) fn known_as_of(self, known_as_of: InstantMicros) -> Known {
-        let mut entries: HashMap<Identity, Vec<(String, Entry)>> = HashMap::new();
-        for (path, entry) in self.entries {
-            entries.entry((entry.stem.clone(), entry.sha256.clone())).or_default().push((path, entry));
+        let mut entries: HashMap<Identity<'_>, Vec<(&str, &Entry)>> = HashMap::new();
+        for (path, entry) in &self.entries {
+            entries.entry((&entry.stem, &entry.sha256)).or_default().push((path, entry));
         }
-        let mut approvals: HashMap<String, Vec<Approval>> = HashMap::new();
-        for (_, approval) in self.approvals {
+        let mut approvals: HashMap<&str, Vec<&Approval>> = HashMap::new();
+        for (_, approval) in &self.approvals {
             if approval.at.as_microsecond() <= known_as_of.0 {
-                approvals.entry(approval.entry.clone()).or_default().push(approval);
+                approvals.entry(&approval.entry).or_default().push(approval);
             }
         }
         let mut known = Known::default();
-        let mut admitted: HashSet<Identity> = HashSet::new();
+        let mut admitted: HashSet<(String, String)> = HashSet::new();
         for payload in self.payloads {
             let location = payload.display.clone();
-            let identity = (names::stem_of(&payload.path).to_owned(), payload.notes.sha256.clone());
-            let Some(admissions) = entries.get(&identity) else {
+            let Some(admissions) = entries.get(&identity_of(&payload)).cloned() else {
                 // A version without an entry was never admitted: somebody has put it there.
                 if Part::of(&payload.path) == Part::Payload {
                     known.take_notes(&location, payload.notes);
@@ -216,25 +220,38 @@ impl Contents {
                 }
                 continue;
             };
-            if !admitted.insert(identity) {
+            let (stem, sha256) = identity_of(&payload);
+            if !admitted.insert((stem.to_owned(), sha256.to_owned())) {
                 continue;
             }
             known.take_notes(&location, payload.notes);
-            for (path, entry) in admissions {
-                let known_at = entry.known_at_micros();
-                if known_at > known_as_of {
-                    continue;
-                }
+            let payload_modified = payload.stamp.modified.0;
+            let mut in_time = admissions.iter().filter(|(_, entry)| entry.known_at_micros() <= known_as_of);
+            let last = in_time.next_back();
+            let mut admit = |(path, entry): &(&str, &Entry), snapshot: Snapshot| {
                 let approvals = approvals.get(path).map_or(&[][..], Vec::as_slice);
-                for snapshot in &payload.snapshots {
-                    // Documents of one object stay in their order.
-                    let ahead = payload.stamp.modified.0 - snapshot.known_at.0;
-                    let known_at = InstantMicros(known_at.0 - ahead);
-                    known.admit(Snapshot { known_at, ..snapshot.clone() }, &location, &entry.held, approvals);
-                }
+                // Documents of one object stay in their order.
+                let ahead = payload_modified - snapshot.known_at.0;
+                let known_at = InstantMicros(entry.known_at_micros().0 - ahead);
+                known.admit(Snapshot { known_at, ..snapshot }, &location, &entry.held, approvals);
+            };
+            for admission in in_time {
+                payload.snapshots.iter().for_each(|snapshot| admit(admission, snapshot.clone()));
+            }
+            if let Some(admission) = last {
+                payload.snapshots.into_iter().for_each(|snapshot| admit(admission, snapshot));
             }
         }
         known
+    }
+
+    /// Returns all that was ever admitted, without what the gates found, be it held or only reported, unless
+    /// somebody approved it.
+    pub(super) fn unsuspected(mut self) -> Vec<Snapshot> {
+        for (_, entry) in &mut self.entries {
+            entry.held.append(&mut entry.findings);
+        }
+        self.known_as_of(InstantMicros(i64::MAX)).snapshots
     }
 }
 
@@ -249,7 +266,7 @@ impl Known {
     }
 
     /// Takes a snapshot without what is held of it and not approved.
-    fn admit(&mut self, mut snapshot: Snapshot, location: &str, held: &[Held], approvals: &[Approval]) {
+    fn admit(&mut self, mut snapshot: Snapshot, location: &str, held: &[Held], approvals: &[&Approval]) {
         let is_open = |held: &&Held| {
             held.concerns(&snapshot)
                 && !approvals.iter().any(|approval| approval.covers(held, snapshot.rate_date))

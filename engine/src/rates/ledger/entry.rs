@@ -62,6 +62,9 @@ pub struct Entry {
     /// What is not used until somebody approves it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<Held>,
+    /// What the gates found and was to be reported only: it is used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Held>,
 }
 
 /// A rate, or all of a snapshot, that is held back as implausible (`RATE_SUSPECT`).

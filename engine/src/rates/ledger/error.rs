@@ -1,9 +1,11 @@
 //! What can go wrong with a ledger.
 
 use cambist_udfs::rate::adapter::Refusal;
+use cambist_udfs::rate::gate::GateOptionsError;
 
 use crate::files::FilesError;
 use crate::location::LocationError;
+use crate::rates::RatesError;
 use crate::store::StoreError;
 
 /// Why a ledger cannot be read or written.
@@ -47,6 +49,17 @@ pub enum LedgerError {
         /// Why not, and what is expected.
         detail: String,
     },
+    /// A limit of the gates is no sensible one.
+    #[error(transparent)]
+    Gates(#[from] GateOptionsError),
+    /// The second provider's rates, which the gates compare with, cannot be read.
+    #[error("the rates to compare with, at `{location}`, cannot be used")]
+    Against {
+        /// Where they lie.
+        location: String,
+        /// Why not.
+        source: Box<RatesError>,
+    },
     /// The index cannot be made or read.
     #[error("the index cannot be {action}")]
     Index {
@@ -60,6 +73,10 @@ pub enum LedgerError {
 impl LedgerError {
     /// Tells whether the same may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Store(store) if store.is_retryable())
+        match self {
+            Self::Store(store) | Self::Files(FilesError::Store(store)) => store.is_retryable(),
+            Self::Against { source, .. } => source.is_retryable(),
+            _ => false,
+        }
     }
 }

@@ -13,12 +13,14 @@ mod entry;
 mod error;
 mod folder;
 mod index;
+mod judge;
 mod names;
 mod payload;
 #[cfg(test)]
 mod stream_tests;
 #[cfg(test)]
 mod tests;
+mod view;
 mod writer;
 
 use cambist_udfs::rate::InstantMicros;
@@ -34,13 +36,16 @@ pub(super) use contents::{Contents, Known};
 pub use entry::{Approval, Channel, Entry, Held};
 pub use error::LedgerError;
 use folder::Folder;
-pub use writer::{Appended, Inspected, LatestVersion, LedgerWriter, Received, WriterOptions, inspect};
+pub use judge::{GateMode, WriterOptions};
+pub use payload::MAX_PAYLOAD_BYTES;
+pub use view::{Ledger, Suspect, Version};
+pub use writer::{Appended, Inspected, LatestVersion, LedgerWriter, Received, inspect};
 
 /// Indexes that stay: a reader may have listed the one before the newest.
 const INDEXES_KEPT: usize = 2;
 
 /// What an index was made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Indexed {
     /// Objects that it knows.
     pub objects: usize,

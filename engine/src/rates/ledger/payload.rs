@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{documents, names};
 
-/// A snapshot object is a few KiB; ECB's whole history is 3 MiB.
-pub(in crate::rates) const MAX_PAYLOAD_BYTES: u64 = 256 << 20;
+/// The largest payload, unpacked. A snapshot is a few KiB; ECB's whole history is 3 MiB.
+pub const MAX_PAYLOAD_BYTES: u64 = 256 << 20;
 
 /// Tells an object's content from any other that lay under its name.
 #[derive(Clone, Debug, PartialEq, Eq)]

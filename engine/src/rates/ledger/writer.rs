@@ -13,10 +13,11 @@ use super::coverage::{Coverage, Covering};
 use super::entry::{Channel, Entry, FORMAT_VERSION, Held};
 use super::error::LedgerError;
 use super::folder::Folder;
+use super::judge::{Arrival, GateMode, Judge, WriterOptions};
 use super::names;
 use super::payload::{self, PayloadObject, Stamp};
 use crate::location::Location;
-use crate::rates::days::civil_date;
+use crate::rates::days::{civil_date, rate_date};
 use crate::store::Stores;
 
 /// Payloads that are written at once.
@@ -67,10 +68,6 @@ pub fn inspect(received: &Received) -> Result<Inspected, Refusal> {
     }
 }
 
-/// How a writer judges what it appends.
-#[derive(Clone, Debug, Default)]
-pub struct WriterOptions {}
-
 /// What became of a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Appended {
@@ -86,6 +83,8 @@ pub enum Appended {
         is_new_day: bool,
         /// What is not used until somebody approves it.
         held: Vec<Held>,
+        /// What the gates found and is used, because they only report.
+        findings: Vec<Held>,
     },
     /// It is what the ledger holds already.
     Unchanged {
@@ -98,7 +97,8 @@ pub enum Appended {
 #[derive(Debug)]
 pub struct LedgerWriter {
     folder: Folder,
-    options: WriterOptions,
+    gates: GateMode,
+    judge: Option<Judge>,
     /// Every entry's path.
     entries: HashSet<String>,
     /// Every path that holds a payload.
@@ -107,6 +107,12 @@ pub struct LedgerWriter {
     objects: HashMap<(String, String), String>,
     /// The admissions of each provider and stem: when each became known, and its content.
     history: HashMap<(String, String), BTreeMap<InstantMicros, Version>>,
+    /// The providers and days of what became known at an instant.
+    arrivals: HashMap<InstantMicros, Vec<(String, (RateDate, RateDate))>>,
+    /// Entries whose payload is missing, by stem and content.
+    orphans: HashMap<(String, String), Entry>,
+    /// What the store has not taken yet.
+    unwritten: Vec<Writing>,
     coverage: Coverage,
     is_changed: bool,
 }
@@ -117,16 +123,27 @@ struct Version {
 }
 
 /// What has to be written.
+#[derive(Clone, Debug)]
 struct Writing {
     entry: Option<(String, Bytes)>,
     payload: Option<PayloadWriting>,
 }
 
+#[derive(Clone, Debug)]
 struct PayloadWriting {
     path: String,
     /// The name where other bytes lie under the first one.
     fallback: String,
     bytes: Bytes,
+}
+
+/// What tells a payload from others.
+#[derive(Clone, Copy, Debug)]
+struct Publication<'a> {
+    provider: &'a str,
+    stem: &'a str,
+    sha256: &'a str,
+    rate_dates: (RateDate, RateDate),
 }
 
 /// The newest admission of a provider's payload for a day.
@@ -149,14 +166,19 @@ impl LedgerWriter {
     /// Where the store fails or an object of the ledger's own is damaged.
     pub async fn open(stores: &Stores, url: &str, options: WriterOptions) -> Result<Self, LedgerError> {
         let folder = Folder::open(stores, Location::parse(url)?)?;
+        let judge = Judge::new(stores, &options).await?;
         let contents = Contents::read(&folder).await?;
         let mut writer = Self {
             folder,
-            options,
+            gates: options.gates,
+            judge,
             entries: HashSet::new(),
             paths: HashSet::new(),
             objects: HashMap::new(),
             history: HashMap::new(),
+            arrivals: HashMap::new(),
+            orphans: HashMap::new(),
+            unwritten: Vec::new(),
             coverage: Coverage::of(&contents),
             is_changed: false,
         };
@@ -170,6 +192,13 @@ impl LedgerWriter {
         }
         for (path, entry) in &contents.entries {
             writer.note(path.clone(), entry);
+            let identity = (entry.stem.clone(), entry.sha256.clone());
+            if !writer.objects.contains_key(&identity) {
+                writer.orphans.insert(identity, entry.clone());
+            }
+        }
+        if let Some(judge) = &mut writer.judge {
+            contents.unsuspected().into_iter().for_each(|snapshot| judge.admit(snapshot));
         }
         Ok(writer)
     }
@@ -202,27 +231,27 @@ impl LedgerWriter {
     /// Appends payloads in the order in which they became known; each may be refused for itself.
     ///
     /// # Errors
-    /// Where the store fails; then the same may be appended again.
+    /// Where the store fails. What it did not take is written by the next call, with or without payloads.
     pub async fn append_all(
         &mut self,
         received: Vec<Received>,
         recorded_at: Timestamp,
     ) -> Result<Vec<Result<Appended, LedgerError>>, LedgerError> {
         let mut appended = Vec::with_capacity(received.len());
-        let mut writings = Vec::new();
         for received in received {
             match self.plan(received, recorded_at) {
                 Ok((outcome, writing)) => {
                     appended.push(Ok(outcome));
-                    writings.extend(writing);
+                    self.unwritten.extend(writing);
                 }
                 Err(refused) => appended.push(Err(refused)),
             }
         }
-        self.is_changed |= !writings.is_empty();
+        self.is_changed |= !self.unwritten.is_empty();
         let folder = &self.folder;
-        let writes = writings.into_iter().map(|writing| write(folder, writing)).collect::<Vec<_>>();
+        let writes: Vec<_> = self.unwritten.iter().map(|writing| write(folder, writing.clone())).collect();
         stream::iter(writes).buffer_unordered(CONCURRENT_WRITES).try_collect::<()>().await?;
+        self.unwritten.clear();
         Ok(appended)
     }
 
@@ -230,7 +259,8 @@ impl LedgerWriter {
     ///
     /// # Errors
     /// Where the store fails; the ledger is whole without its index.
-    pub async fn finish(self, recorded_at: Timestamp) -> Result<(), LedgerError> {
+    pub async fn finish(mut self, recorded_at: Timestamp) -> Result<(), LedgerError> {
+        self.append_all(Vec::new(), recorded_at).await?;
         if self.is_changed {
             super::reindex(&self.folder, recorded_at).await?;
         }
@@ -240,7 +270,7 @@ impl LedgerWriter {
     /// Decides what is to be written for a payload, and takes it for written.
     fn plan(
         &mut self,
-        received: Received,
+        mut received: Received,
         recorded_at: Timestamp,
     ) -> Result<(Appended, Option<Writing>), LedgerError> {
         let payload = read(&received);
@@ -250,17 +280,17 @@ impl LedgerWriter {
         };
         let provider = payload.snapshots[0].provider.clone();
         let sha256 = payload.notes.sha256.clone();
-        let entry_path = names::entry(&stem, &provider, received.known_at, &sha256);
+        let rate_dates = span(&payload.snapshots);
+        let publication = Publication { provider: &provider, stem: &stem, sha256: &sha256, rate_dates };
+        let (known_at, is_known) = self.place_in_time(&publication, received.known_at);
+        received.known_at = known_at;
+        let entry_path = names::entry(&stem, &provider, known_at, &sha256);
         let identity = (stem.clone(), sha256.clone());
         let existing = self.objects.get(&identity).cloned();
-        let versions = self.history.get(&(provider.clone(), stem.clone()));
-        let before = versions.and_then(|versions| versions.range(..=received.known_at).next_back());
-        let is_known =
-            self.entries.contains(&entry_path) || before.is_some_and(|(_, version)| version.sha256 == sha256);
         if let (true, Some(object)) = (is_known, &existing) {
             return Ok((Appended::Unchanged { object: object.clone() }, None));
         }
-        let is_new_day = versions.is_none();
+        let is_new_day = !self.history.contains_key(&(provider, stem.clone()));
         let fallback =
             names::version(&stem, received.known_at, &sha256, names::extension(&received.file_name));
         let object =
@@ -270,16 +300,26 @@ impl LedgerWriter {
             fallback,
             bytes: received.bytes.clone(),
         });
-        let rate_dates = span(&payload.snapshots);
-        let entry = self.entry(received, recorded_at, &payload, &stem)?;
+        // An entry whose payload went missing is completed, not repeated.
+        let orphan = if is_known { self.orphans.remove(&identity) } else { None };
+        let entry = match orphan {
+            Some(entry) => {
+                if let Some(judge) = &mut self.judge {
+                    let found = [entry.held.as_slice(), entry.findings.as_slice()].concat();
+                    judge.take(&payload.snapshots, known_at, &found);
+                }
+                entry
+            }
+            None => self.entry(received, recorded_at, &payload, &stem)?,
+        };
         let appended = Appended::Stored {
             object: object.clone(),
             entry: entry_path.clone(),
             rate_dates,
             is_new_day,
             held: entry.held.clone(),
+            findings: entry.findings.clone(),
         };
-        // An entry whose payload went missing is completed, not repeated.
         let entry_writing = match is_known {
             true => None,
             false => {
@@ -296,6 +336,31 @@ impl LedgerWriter {
         Ok((appended, Some(Writing { entry: entry_writing, payload: payload_writing })))
     }
 
+    /// Returns when a payload became known, and whether it is what was known then already.
+    ///
+    /// Of two payloads with rates of one day which one corrects the other must be told by their times. Those that were
+    /// received at once are put a microsecond apart, in the order in which they come.
+    fn place_in_time(&self, publication: &Publication<'_>, known_at: InstantMicros) -> (InstantMicros, bool) {
+        let Publication { provider, stem, sha256, rate_dates } = *publication;
+        let versions = self.history.get(&(provider.to_owned(), stem.to_owned()));
+        let mut known_at = known_at;
+        loop {
+            let entry = names::entry(stem, provider, known_at, sha256);
+            let before = versions.and_then(|versions| versions.range(..=known_at).next_back());
+            if self.entries.contains(&entry) || before.is_some_and(|(_, version)| version.sha256 == sha256) {
+                return (known_at, true);
+            }
+            let at_once = self.arrivals.get(&known_at).map_or(&[][..], Vec::as_slice);
+            let is_rival = |(other, days): &(String, (RateDate, RateDate))| {
+                other == provider && days.0 <= rate_dates.1 && rate_dates.0 <= days.1
+            };
+            if !at_once.iter().any(is_rival) {
+                return (known_at, false);
+            }
+            known_at.0 += 1;
+        }
+    }
+
     /// The day's own name where nothing lies there, else that of a version. What people entered is never in
     /// the way of what providers publish.
     fn free_path(&self, payload: &PayloadObject, stem: &str, received: &Received, version: &str) -> String {
@@ -305,7 +370,7 @@ impl LedgerWriter {
     }
 
     fn entry(
-        &self,
+        &mut self,
         received: Received,
         recorded_at: Timestamp,
         payload: &PayloadObject,
@@ -317,7 +382,19 @@ impl LedgerWriter {
             detail: format!("{first} or {} is no time of the calendar", received.known_at),
         };
         let known_at = Timestamp::from_microsecond(received.known_at.0).map_err(|_| out_of_range())?;
-        let held = self.judge(payload, &received);
+        let is_manual = payload.snapshots.iter().any(Snapshot::is_manual);
+        let entered_by = match is_manual {
+            true => maker_of(&received.bytes).or(received.entered_by.clone()),
+            false => received.entered_by.clone(),
+        };
+        let mut held = Vec::new();
+        if is_manual {
+            held.push(hold_of_manual(entered_by.as_deref()));
+        }
+        let mut findings = self.findings(payload, &received);
+        if self.gates == GateMode::Hold {
+            held.append(&mut findings);
+        }
         let (first_date, last_date) = civil_date(first).zip(civil_date(last)).ok_or_else(out_of_range)?;
         Ok(Entry {
             version: FORMAT_VERSION,
@@ -326,7 +403,7 @@ impl LedgerWriter {
             provider: payload.snapshots[0].provider.clone(),
             channel: received.channel,
             origin: received.origin,
-            entered_by: received.entered_by,
+            entered_by,
             stem: stem.to_owned(),
             sha256: payload.notes.sha256.clone(),
             bytes: received.bytes.len() as u64,
@@ -334,25 +411,44 @@ impl LedgerWriter {
             last_date,
             metadata: received.metadata,
             held,
+            findings,
         })
     }
 
-    /// Returns what is held back of a payload.
-    fn judge(&self, payload: &PayloadObject, received: &Received) -> Vec<Held> {
-        if !payload.snapshots.iter().any(Snapshot::is_manual) {
-            return Vec::new();
-        }
-        let maker = received.entered_by.as_deref().unwrap_or("somebody");
-        let detail = format!("entered by {maker}, expected the approval of somebody else");
-        vec![Held { gate: MANUAL_GATE.to_owned(), rate_date: None, currency: None, detail }]
+    /// Returns what the gates find.
+    fn findings(&mut self, payload: &PayloadObject, received: &Received) -> Vec<Held> {
+        let is_manual = payload.snapshots.iter().any(Snapshot::is_manual);
+        let Some(judge) = self.judge.as_mut().filter(|_| !is_manual) else { return Vec::new() };
+        let arrival = Arrival { known_at: received.known_at, file_name: &received.file_name };
+        judge.judge(&payload.snapshots, arrival, |_| false)
     }
 
     fn note(&mut self, path: String, entry: &Entry) {
         let key = (entry.provider.clone(), entry.stem.clone());
         let version = Version { sha256: entry.sha256.clone() };
-        self.history.entry(key).or_default().insert(entry.known_at_micros(), version);
+        let known_at = entry.known_at_micros();
+        if let Some(days) = rate_date(entry.first_date).zip(rate_date(entry.last_date)) {
+            self.arrivals.entry(known_at).or_default().push((entry.provider.clone(), days));
+        }
+        self.history.entry(key).or_default().insert(known_at, version);
         self.entries.insert(path);
     }
+}
+
+/// What people enter waits for the approval of somebody else, whatever the gates do.
+fn hold_of_manual(maker: Option<&str>) -> Held {
+    let detail =
+        format!("entered by {}, expected the approval of somebody else", maker.unwrap_or("somebody"));
+    Held { gate: MANUAL_GATE.to_owned(), rate_date: None, currency: None, detail }
+}
+
+/// Returns who entered the rates of a document, by the document.
+fn maker_of(document: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Made {
+        entered_by: String,
+    }
+    serde_json::from_slice(document).ok().map(|made: Made| made.entered_by)
 }
 
 fn read(received: &Received) -> PayloadObject {

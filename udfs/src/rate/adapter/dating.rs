@@ -70,11 +70,11 @@ impl DocumentTimes<'_> {
     }
 }
 
-/// The date in a file's name: the only one of the form `2011-12-01` in it, or none.
+/// Returns the date in a file's name: the only one of the form `2011-12-01` in it, or none.
 ///
 /// # Errors
 /// A date that is not in the calendar, such as `2011-09-31`.
-pub(super) fn name_date(file_name: &str) -> Result<Option<RateDate>, Refusal> {
+pub fn name_date(file_name: &str) -> Result<Option<RateDate>, Refusal> {
     let name = file_name.rsplit(['/', '\\']).next().unwrap_or(file_name);
     let mut dates: Vec<&str> = name.char_indices().filter_map(|(at, _)| date_at(name, at)).collect();
     dates.dedup();

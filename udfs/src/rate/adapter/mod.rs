@@ -21,6 +21,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use self::dating::name_date;
 use self::excerpt::excerpt;
 use self::intake::Intake;
 use super::snapshot::{InstantMicros, RateDate, Snapshot};

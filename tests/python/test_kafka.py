@@ -22,6 +22,8 @@ import pytest
 import cambist
 import kafka_broker
 import rate_server
+import stores
+from fault_proxy import FaultProxy
 from rate_server import Answer
 
 INFRASTRUCTURE = 20
@@ -30,7 +32,7 @@ FIRST_DAY = datetime.date(1990, 1, 1)
 
 # The group finds quickly that a member was killed; the broker lets members that come first wait for three seconds.
 SESSION = "session.timeout.ms=3600\nheartbeat.interval.ms=400\n"
-HASTE = ["--retry-pause", "5ms", "--rate-limit", "10000/s", "--parallel", "16"]
+HASTE = ["--retry-pause", "5ms", "--parallel", "16"]
 
 
 def body_of(day, extra=0):
@@ -66,7 +68,8 @@ def config(tmp_path):
 
 def fetch_arguments(provider, to, first, last, *more):
     return ["rates", "fetch", "--provider", "url", "--url", provider.url + "/historical/{date}.json", "--shape",
-            "openexchangerates", "--from", first, "--until", last, "--to", to, *HASTE, "--json", *more]
+            "openexchangerates", "--from", first, "--until", last, "--to", to, *HASTE, "--json",
+            *(more or ["--rate-limit", "10000/s"])]
 
 
 def fetch(provider, to, first, last, *more):
@@ -413,7 +416,6 @@ def test_a_sink_tells_how_it_is_doing_and_ends_well_when_it_is_told_to(broker, c
 
 
 def test_a_sink_stores_to_s3(provider, broker, config, moto_endpoint, tmp_path):
-    import stores
     bucket = stores.Bucket(moto_endpoint)
     topic = broker.topic(TOPIC, 2)
     assert fetch(provider, topic, *days(40)[::39]).code == cambist.DONE
@@ -431,6 +433,31 @@ def test_a_sink_stores_to_s3(provider, broker, config, moto_endpoint, tmp_path):
     refused = sink(topic, "s3://no-such-bucket/rates/", config, "--group", "c", env=bucket.environment)
     assert refused.code not in (cambist.DONE, -signal.SIGSEGV), refused
     assert broker.committed(TOPIC, "c") == {0: None, 1: None}
+
+
+def test_a_store_that_fails_now_and_then_costs_no_message(provider, broker, config, moto_endpoint, tmp_path):
+    topic = broker.topic(TOPIC, 2)
+    assert fetch(provider, topic, *days(40)[::39]).code == cambist.DONE
+    log, _ = broker.read(TOPIC, tmp_path / "log")
+    bucket = stores.Bucket(moto_endpoint)
+    with FaultProxy(moto_endpoint, seed=SEED) as proxy:
+        environment = stores.environment(proxy.url)
+        proxy.spoil({"500": 0.1, "503": 0.1, "reset": 0.1})
+        for names, group in (("date", "a"), ("connect", "b")):
+            proxy.fail_all_for(2)
+            done = sink(topic, bucket.url(f"spoiled-{names}/"), config, "--names", names, "--group", group,
+                        "--batch-messages", "10", env=environment)
+            summary = stored(done)
+            # An object whose creation was answered with an error may have been created all the same.
+            assert summary["stored"] + summary["unchanged"] == 40 and not summary["dead_letters"], done
+            assert sum(broker.committed(TOPIC, group).values()) == 40
+        assert sum(proxy.injected.values()) > 20, proxy.injected
+    assert {key: bucket.get(key) for key in bucket.keys("spoiled-date/") if "/_" not in key} == {
+        f"spoiled-date/{day}.json": body_of(day) for day in days(40)}
+    assert len(bucket.keys("spoiled-date/_ledger/")) == 40
+    assert {key: bucket.get(key) for key in bucket.keys("spoiled-connect/topics/")} == {
+        f"spoiled-connect/topics/{TOPIC}/partition={partition}/{TOPIC}+{partition}+{offset:010}.json": payload
+        for (partition, offset), payload in log.items()}
 
 
 # Deaths.
@@ -464,7 +491,7 @@ class Scene:
 
     def start_producer(self, position):
         self.start(("producer",), *fetch_arguments(self.provider, self.topic, self.all_days[position],
-                                                   self.all_days[-1]))
+                                                   self.all_days[-1], "--rate-limit", "300/s"))
 
     def asked(self):
         return max((self.all_days.index(day) for day in self.provider.days()[-200:]), default=0)
@@ -504,6 +531,7 @@ def test_every_message_is_stored_once_and_in_order_however_often_anybody_is_kill
         wait_until(lambda: scene.asked() > 200)
         victims = [("producer",)] * 10 + [(names, number) for names in ("date", "connect") for number in (0, 1)] * 5
         chance.shuffle(victims)
+        progress = []
         for death, victim in enumerate(victims):
             if death == DEATHS // 2:
                 broker.do("down")
@@ -516,8 +544,12 @@ def test_every_message_is_stored_once_and_in_order_however_often_anybody_is_kill
             if victim == ("producer",) and scene.is_produced():
                 scene.start_producer(MESSAGES - 2_000)
                 time.sleep(0.3)
+            if death != DEATHS // 2:
+                progress.append(sum(offset or 0 for offset in broker.committed(TOPIC, "date").values()))
             scene.kill(victim)
         assert scene.deaths == DEATHS
+        # They died at work: something was committed between most deaths.
+        assert len(set(progress)) > DEATHS // 3, progress
         wait_until(scene.is_produced, 120, "the end of the producer")
         wait_until(lambda: all(
             sum(offset or 0 for offset in broker.committed(TOPIC, group).values()) >= MESSAGES

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cambist_ingest::kafka::sink_options::Names;
 use clap::{Args, value_parser};
 
+use super::ledger::GateArguments;
 use crate::duration;
 
 /// How brokers are reached.
@@ -65,6 +66,8 @@ pub(crate) struct RatesSinkArguments {
     /// How long a batch is tried to be stored before the command ends.
     #[arg(long, value_name = "TIME", help_heading = "Batches", default_value = "5m", value_parser = duration::parse)]
     pub(crate) store_patience: Duration,
+    #[command(flatten)]
+    pub(crate) gates: GateArguments,
     #[command(flatten)]
     pub(crate) kafka: KafkaArguments,
     /// Print the JSON summary only.

@@ -25,6 +25,8 @@ pub(crate) enum RatesCommand {
     /// Exit codes: 0 all is there, 1 an answer cannot be used (a wrong key, a wrong day, no rates), 2 usage, 20
     /// the provider or the destination failed for now. What was stored stays.
     Fetch(Box<RatesFetchArguments>),
+    /// Store what lies in a topic of Kafka, each message once.
+    Sink(Box<RatesSinkArguments>),
     /// Bring snapshots that are there as files into a ledger.
     Import(RatesImportArguments),
     /// List the days that a ledger has, their versions, and the days that are missing.
@@ -50,8 +52,6 @@ pub(crate) enum RatesCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Store what lies in a topic of Kafka, each message once.
-    Sink(Box<RatesSinkArguments>),
 }
 
 #[derive(Debug, Args)]

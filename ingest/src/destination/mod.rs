@@ -161,14 +161,17 @@ async fn open_firehose(url: &str, _stream: &str) -> Result<Box<dyn Destination>,
     Err(DeliveryError::NotBuilt { url: url.to_owned(), feature: "aws" })
 }
 
+#[cfg(feature = "kafka")]
 async fn open_topic(url: &str, kafka: &KafkaOptions) -> Result<Box<dyn Destination>, DeliveryError> {
-    let unusable = |source| DeliveryError::Failed { place: url.to_owned(), is_retryable: false, source };
-    let address = KafkaAddress::parse(url).map_err(|error| unusable(error.into()))?;
-    #[cfg(feature = "kafka")]
-    return Ok(Box::new(crate::kafka::KafkaDestination::open(address, kafka.clone()).await?));
-    #[cfg(not(feature = "kafka"))]
-    {
-        let _ = (address, kafka);
-        Err(unusable(crate::kafka::NOT_BUILT_IN.into()))
-    }
+    let address = KafkaAddress::parse(url).map_err(|error| DeliveryError::Failed {
+        place: url.to_owned(),
+        is_retryable: false,
+        source: error.into(),
+    })?;
+    Ok(Box::new(crate::kafka::KafkaDestination::open(address, kafka.clone()).await?))
+}
+
+#[cfg(not(feature = "kafka"))]
+async fn open_topic(url: &str, _kafka: &KafkaOptions) -> Result<Box<dyn Destination>, DeliveryError> {
+    Err(DeliveryError::NotBuilt { url: url.to_owned(), feature: "kafka" })
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cambist_udfs::rate::{InstantMicros, RateDate};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rdkafka::message::{Header, OwnedHeaders};
 
 use crate::destination::Parcel;
@@ -23,15 +24,20 @@ pub(super) fn key(provider: &str, (first, last): (RateDate, RateDate)) -> String
     if first == last { format!("{provider}/{first}") } else { format!("{provider}/{first}_{last}") }
 }
 
-/// Tells whether a key has the form of ours, so that it can be held against the payload.
-pub(super) fn is_key(key: &str) -> bool {
-    let Some((provider, days)) = key.rsplit_once('/') else { return false };
-    let is_day = |text: &str| text.parse::<jiff::civil::Date>().is_ok_and(|day| day.to_string() == text);
-    let is_days = match days.split_once('_') {
-        Some((first, last)) => is_day(first) && is_day(last),
-        None => is_day(days),
-    };
-    !provider.is_empty() && is_days
+/// What a key of our form says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key<'a> {
+    pub(super) provider: &'a str,
+    pub(super) first: Date,
+    pub(super) last: Date,
+}
+
+/// Reads a key, where it has the form of ours and so can be held against the payload.
+pub(super) fn read_key(key: &str) -> Option<Key<'_>> {
+    let (provider, days) = key.rsplit_once('/').filter(|(provider, _)| !provider.is_empty())?;
+    let day = |text: &str| text.parse::<Date>().ok().filter(|day| day.to_string() == text);
+    let (first, last) = days.split_once('_').unwrap_or((days, days));
+    Some(Key { provider, first: day(first)?, last: day(last)? })
 }
 
 /// Returns the headers of a parcel.
@@ -72,10 +78,10 @@ mod tests {
         assert_eq!(key("ecb", (day(19_844), day(19_844))), "ecb/2024-05-01");
         assert_eq!(key("ecb", (day(19_844), day(19_845))), "ecb/2024-05-01_2024-05-02");
         for ours in ["ecb/2024-05-01", "ecb/2024-05-01_2024-05-02", "manual:VES/2024-05-01"] {
-            assert!(is_key(ours), "{ours}");
+            assert!(read_key(ours).is_some(), "{ours}");
         }
         for other in ["", "42", "/2024-05-01", "ecb/2024-5-1", "ecb/2024-05-01_x", "ecb/2024-02-30"] {
-            assert!(!is_key(other), "{other}");
+            assert!(read_key(other).is_none(), "{other}");
         }
     }
 

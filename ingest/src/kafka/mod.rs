@@ -25,4 +25,4 @@ pub use self::options::{KafkaOptions, OptionsError};
 pub use self::producer::KafkaDestination;
 
 /// What is to be said where this build does not talk to Kafka.
-pub const NOT_BUILT_IN: &str = "this build does not talk to Kafka; build it with `--features kafka`";
+pub const NOT_BUILT_IN: &str = "this needs a program that was built with the feature `kafka`";

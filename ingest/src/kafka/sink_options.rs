@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use cambist_engine::rates::ledger::WriterOptions;
+
 /// How objects are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
@@ -52,6 +54,8 @@ pub struct SinkOptions {
     pub group: String,
     /// How objects are named.
     pub names: Names,
+    /// How a ledger judges what it is given.
+    pub ledger: WriterOptions,
     /// Ends where all was read and nothing came for so long; else it goes on for ever.
     pub until_idle: Option<Duration>,
     /// What is stored and committed at once.

@@ -6,7 +6,7 @@ use cambist_ingest::kafka::KafkaAddress;
 use cambist_ingest::kafka::sink_options::{BatchLimits, SinkOptions};
 use cambist_jobs::error::{JobError, Result};
 
-use super::kafka;
+use super::{gates, kafka};
 use crate::arguments::RatesSinkArguments;
 
 pub(super) async fn run(arguments: RatesSinkArguments) -> Result<ExitCode> {
@@ -20,6 +20,7 @@ pub(super) async fn run(arguments: RatesSinkArguments) -> Result<ExitCode> {
     let options = SinkOptions {
         group: arguments.group.clone(),
         names: arguments.names,
+        ledger: gates::writer_options(&arguments.gates)?,
         until_idle: arguments.until_idle,
         batch: BatchLimits {
             messages: arguments.batch_messages as usize,

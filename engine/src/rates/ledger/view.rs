@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use cambist_udfs::currency::CurrencyCode;
-use cambist_udfs::rate::adapter::Refusal;
 use cambist_udfs::rate::{InstantMicros, RateDate, Snapshot};
 use object_store::ObjectStoreExt;
 
@@ -111,17 +110,17 @@ impl Ledger {
         entries.filter(|(_, entry)| !payloads.contains(&(&*entry.stem, &*entry.sha256))).collect()
     }
 
-    /// Returns the objects that are no snapshots.
+    /// Returns the objects, or documents in them, that are no snapshots.
     pub fn refused(&self) -> Vec<RefusedSnapshot> {
-        let refused = |payload: &super::payload::PayloadObject, refusal: &Refusal| RefusedSnapshot {
-            location: payload.display.clone(),
+        let refusals = self.contents.payloads.iter().flat_map(|payload| {
+            payload.notes.refusals.iter().map(|refusal| (payload.display.clone(), refusal))
+        });
+        let refused = refusals.map(|(location, refusal)| RefusedSnapshot {
+            location,
             reason: refusal.reason.code(),
             detail: refusal.detail.clone(),
-        };
-        let payloads = self.contents.payloads.iter();
-        payloads
-            .flat_map(|payload| payload.notes.refusals.iter().map(move |refusal| refused(payload, refusal)))
-            .collect()
+        });
+        refused.collect()
     }
 
     /// Judges all that is there as if it came again, and returns what the gates find.

@@ -23,7 +23,7 @@ pub enum SinkError {
     Store(#[from] StoreError),
     /// The ledger cannot be read or written.
     #[error("messages cannot be brought into the ledger")]
-    Ledger(#[from] LedgerError),
+    Ledger(#[source] Box<LedgerError>),
     /// It is no place for objects.
     #[error(transparent)]
     Location(#[from] LocationError),
@@ -46,5 +46,11 @@ impl SinkError {
             Self::Ledger(error) => error.is_retryable(),
             Self::Location(_) | Self::NameTaken { .. } => false,
         }
+    }
+}
+
+impl From<LedgerError> for SinkError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(Box::new(error))
     }
 }

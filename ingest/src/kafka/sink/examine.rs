@@ -2,19 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use cambist_engine::rates::ledger::{self, Channel, Received};
-use cambist_udfs::rate::InstantMicros;
+use cambist_engine::rates::ledger::{self, Channel, Inspected, Received};
+use cambist_udfs::rate::{InstantMicros, RateDate};
+use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
 use super::record::Record;
 use crate::kafka::headers;
 use crate::kafka::producer::hex;
+use crate::question::day_number;
 
 const EMPTY: &str = "MESSAGE_EMPTY";
 const TOO_LARGE: &str = "MESSAGE_TOO_LARGE";
 const CHECKSUM_MISMATCH: &str = "MESSAGE_CHECKSUM_MISMATCH";
 const KEY_MISMATCH: &str = "MESSAGE_KEY_MISMATCH";
 const KNOWN_AT_INVALID: &str = "MESSAGE_KNOWN_AT_INVALID";
+
+/// The name of a payload that no name dates.
+const UNDATED: &str = "message.json";
 
 /// Why a message is not stored among the others. The reasons are stable; those of payloads are the ledger's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,13 +55,35 @@ pub(super) fn examine(topic: &str, bytes_max: usize, record: &Record) -> Result<
     };
     let inspected = ledger::inspect(&received)
         .map_err(|refusal| Rejection { reason: refusal.reason.code(), detail: refusal.detail })?;
-    let own = headers::key(&inspected.provider, inspected.rate_dates);
-    match record.key_text() {
-        Some(key) if headers::is_key(key) && key != own => {
-            Err(reject(KEY_MISMATCH, format!("the payload is `{own}`, the message's key is `{key}`")))
+    match record.key_text().and_then(headers::read_key) {
+        Some(key) if !is_of_key(key, &received, &inspected) => {
+            let own = headers::key(&inspected.provider, inspected.rate_dates);
+            let key = record.key_text().unwrap_or_default();
+            Err(reject(
+                KEY_MISMATCH,
+                format!("the payload is not what the key `{key}` says; it is `{own}`, or stamped otherwise"),
+            ))
         }
         _ => Ok(received),
     }
+}
+
+/// Tells whether a payload is what a key says. A document that bears no date is dated by its key, but its
+/// timestamp must lie near that day.
+fn is_of_key(key: headers::Key<'_>, received: &Received, inspected: &Inspected) -> bool {
+    let own = (inspected.provider.as_str(), inspected.rate_dates);
+    if own != (key.provider, (day(key.first), day(key.last))) {
+        return false;
+    }
+    let undated = Received { file_name: UNDATED.to_owned(), ..received.clone() };
+    ledger::inspect(&undated).map_or(true, |stamped| {
+        let ((first, last), (wanted_first, wanted_last)) = (stamped.rate_dates, inspected.rate_dates);
+        (first.0 - wanted_first.0).abs() <= 1 && (last.0 - wanted_last.0).abs() <= 1
+    })
+}
+
+fn day(date: Date) -> RateDate {
+    RateDate(day_number(date))
 }
 
 /// When the payload became known: as the producer says, else when the message was written.
@@ -78,9 +105,9 @@ fn file_name(record: &Record) -> String {
     if let Some(name) = record.header(headers::FILE_NAME) {
         return name.rsplit('/').next().unwrap_or(name).to_owned();
     }
-    match record.key_text().filter(|key| headers::is_key(key)).and_then(|key| key.rsplit_once('/')) {
-        Some((_, day)) if !day.contains('_') => format!("{day}.json"),
-        _ => "message.json".to_owned(),
+    match record.key_text().and_then(headers::read_key) {
+        Some(key) if key.first == key.last => format!("{}.json", key.first),
+        _ => UNDATED.to_owned(),
     }
 }
 
@@ -104,6 +131,8 @@ mod tests {
     use super::*;
 
     const RATES: &str = r#"{"date":"2024-05-01","base":"EUR","rates":{"USD":1.07}}"#;
+
+    const STAMPED: &str = r#"{"timestamp":1714604399,"base":"USD","rates":{"EUR":0.93}}"#;
 
     fn record(payload: &str, key: Option<&str>, headers: &[(&str, &str)]) -> Record {
         Record {
@@ -144,6 +173,8 @@ mod tests {
             (record(RATES, None, &[("known_at", "soon")]), KNOWN_AT_INVALID),
             (record(RATES, Some("fixer/2024-05-02"), &[]), KEY_MISMATCH),
             (record(RATES, Some("ecb/2024-05-01"), &[]), KEY_MISMATCH),
+            (record(STAMPED, Some("openexchangerates/2024-06-01"), &[]), KEY_MISMATCH),
+            (record(STAMPED, Some("openexchangerates/2024-05-02"), &[]), "none"),
             (record("<html>", None, &[]), "SNAPSHOT_MALFORMED"),
             (record(RATES, Some("a key of somebody else's"), &[]), "none"),
         ] {

@@ -86,17 +86,18 @@ impl Collector for Shown {
                 u64::from(state.is_store_failing),
             ),
         ] {
-            write(&mut encoder, name, help, &[(None, value)])?;
+            let sample = Sample(value);
+            sample.encode(encoder.encode_descriptor(name, help, None, kind_of(name))?)?;
         }
         let reasons: Vec<_> = state
             .dead_by_reason
             .iter()
-            .map(|(reason, count)| (Some(("reason", (*reason).to_owned())), *count))
+            .map(|(reason, count)| (("reason", (*reason).to_owned()), *count))
             .collect();
         write(&mut encoder, "dead_letters_total", "Messages that went to the dead letters", &reasons)?;
         let of_partitions = |value: fn(&super::status::PartitionState) -> u64| -> Vec<_> {
             let partitions = state.partitions.iter();
-            partitions.map(|(name, state)| (Some(("partition", name.to_string())), value(state))).collect()
+            partitions.map(|(name, state)| (("partition", name.to_string()), value(state))).collect()
         };
         let lag = of_partitions(|state| state.lag());
         write(&mut encoder, "lag", "Messages that are not committed", &lag)?;
@@ -105,32 +106,23 @@ impl Collector for Shown {
     }
 }
 
-type Labelled = (Option<(&'static str, String)>, u64);
+type Labelled = ((&'static str, String), u64);
 
 /// Writes the samples of one metric; one without samples is left out.
 fn write(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, samples: &[Labelled]) -> fmt::Result {
     if samples.is_empty() {
         return Ok(());
     }
-    // The library's own counter writes `_total` behind its samples only, as OpenMetrics has it.
-    let kind = if name.ends_with("_total") { MetricType::Counter } else { MetricType::Gauge };
-    let mut encoder = encoder.encode_descriptor(name, help, None, kind)?;
-    for (label, value) in samples {
-        match label {
-            Some((name, label)) => {
-                let labels = [(*name, label.as_str())];
-                Sample(*value).encode(encoder.encode_family(&labels)?)?;
-            }
-            None => Sample(*value).encode(sample(&mut encoder)?)?,
-        }
+    let mut encoder = encoder.encode_descriptor(name, help, None, kind_of(name))?;
+    for ((label, value), sample) in samples {
+        Sample(*sample).encode(encoder.encode_family(&[(*label, value.as_str())])?)?;
     }
     Ok(())
 }
 
-/// An encoder of the same metric, without labels.
-fn sample<'a>(encoder: &'a mut MetricEncoder<'_>) -> Result<MetricEncoder<'a>, fmt::Error> {
-    const NO_LABELS: &[(&str, &str)] = &[];
-    encoder.encode_family(&NO_LABELS)
+/// The library's own counter writes `_total` behind its samples only, as OpenMetrics has it.
+fn kind_of(name: &str) -> MetricType {
+    if name.ends_with("_total") { MetricType::Counter } else { MetricType::Gauge }
 }
 
 #[derive(Debug)]
@@ -143,5 +135,57 @@ impl EncodeMetric for Sample {
 
     fn metric_type(&self) -> MetricType {
         MetricType::Gauge
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn the_page_tells_the_lag_of_each_partition_and_is_what_prometheus_reads() {
+        let status = Arc::new(SinkStatus::default());
+        let offsets = BTreeMap::from([(0, (0, 9, 4)), (3, (0, 7, 7))]);
+        status.brokers_seen(true, &BTreeSet::from([0, 3]), &offsets);
+        status.count(|counts| counts.stored = 11);
+        status.state().dead_by_reason.insert("MESSAGE_EMPTY", 2);
+        let mut registry = Registry::with_prefix("cambist_sink");
+        registry.register_collector(Box::new(Shown(status)));
+        let mut page = String::new();
+        text::encode(&mut page, &registry).unwrap();
+        for line in [
+            "# TYPE cambist_sink_messages_stored_total counter",
+            "cambist_sink_messages_stored_total 11",
+            "cambist_sink_dead_letters_total{reason=\"MESSAGE_EMPTY\"} 2",
+            "# TYPE cambist_sink_lag gauge",
+            "cambist_sink_lag{partition=\"0\"} 5",
+            "cambist_sink_lag{partition=\"3\"} 0",
+            "cambist_sink_brokers_up 1",
+        ] {
+            assert!(page.lines().any(|found| found == line), "no `{line}` in:\n{page}");
+        }
+        promtool(&page);
+    }
+
+    /// Lets Prometheus' own tool look, where it is installed.
+    fn promtool(page: &str) {
+        let tool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn();
+        let Ok(mut tool) = tool else {
+            println!("skipped: promtool is not installed");
+            return;
+        };
+        tool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+        let output = tool.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "promtool: {said}");
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct Place {
     handle: StoreHandle,
     topic: String,
     names: Names,
+    options: WriterOptions,
     bytes_max: usize,
     /// Opened when it is needed: after others had partitions of ours, it must be read again.
     ledger: Option<LedgerWriter>,
@@ -63,6 +64,7 @@ impl Place {
             handle,
             topic: topic.to_owned(),
             names: options.names,
+            options: options.ledger.clone(),
             bytes_max: options.message_bytes_max,
             ledger: None,
             since_index: 0,
@@ -127,7 +129,7 @@ impl Place {
         }
         let mut ledger = match self.ledger.take() {
             Some(ledger) => ledger,
-            None => LedgerWriter::open(&self.stores, &self.url, WriterOptions::default()).await?,
+            None => LedgerWriter::open(&self.stores, &self.url, self.options.clone()).await?,
         };
         let (positions, received): (Vec<_>, Vec<_>) = accepted.into_iter().unzip();
         let appended = ledger.append_all(received, now).await?;

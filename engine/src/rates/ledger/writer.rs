@@ -84,7 +84,7 @@ pub struct LedgerWriter {
     /// The admissions of each provider and stem: when each became known, and its content.
     history: HashMap<(String, String), BTreeMap<InstantMicros, Version>>,
     /// The providers and days of what became known at an instant.
-    arrivals: HashMap<InstantMicros, Vec<(String, (RateDate, RateDate))>>,
+    arrivals: HashMap<InstantMicros, Vec<(String, Days)>>,
     /// Entries whose payload is missing, by stem and content.
     orphans: HashMap<(String, String), Entry>,
     /// What the store has not taken yet.
@@ -113,13 +113,16 @@ struct PayloadWriting {
     bytes: Bytes,
 }
 
+/// The first and the last day of a payload.
+type Days = (RateDate, RateDate);
+
 /// What tells a payload from others.
 #[derive(Clone, Copy, Debug)]
 struct Publication<'a> {
     provider: &'a str,
     stem: &'a str,
     sha256: &'a str,
-    rate_dates: (RateDate, RateDate),
+    rate_dates: Days,
 }
 
 /// The newest admission of a provider's payload for a day.
@@ -327,7 +330,7 @@ impl LedgerWriter {
                 return (known_at, true);
             }
             let at_once = self.arrivals.get(&known_at).map_or(&[][..], Vec::as_slice);
-            let is_rival = |(other, days): &(String, (RateDate, RateDate))| {
+            let is_rival = |(other, days): &(String, Days)| {
                 other == provider && days.0 <= rate_dates.1 && rate_dates.0 <= days.1
             };
             if !at_once.iter().any(is_rival) {
@@ -432,7 +435,7 @@ fn read(received: &Received) -> PayloadObject {
     payload::read(&received.origin, &received.file_name, &received.origin, stamp, &received.bytes)
 }
 
-fn span(snapshots: &[Snapshot]) -> (RateDate, RateDate) {
+fn span(snapshots: &[Snapshot]) -> Days {
     let day = |snapshot: Option<&Snapshot>| snapshot.map_or(RateDate(0), |snapshot| snapshot.rate_date);
     (day(snapshots.first()), day(snapshots.last()))
 }

@@ -24,6 +24,15 @@ pub enum Question {
 }
 
 impl Question {
+    /// The form for machines: `latest`, `2024-05-01` or `2024-05-01/2024-05-31`.
+    pub fn code(&self) -> String {
+        match self {
+            Self::Latest => "latest".to_owned(),
+            Self::Day(day) => day.to_string(),
+            Self::Span(first, last) => format!("{first}/{last}"),
+        }
+    }
+
     /// The first and the last day that is asked for.
     pub fn days(&self) -> Option<(Date, Date)> {
         match *self {
@@ -37,9 +46,9 @@ impl Question {
 impl fmt::Display for Question {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Latest => formatter.write_str("latest"),
-            Self::Day(day) => day.fmt(formatter),
-            Self::Span(first, last) => write!(formatter, "{first} to {last}"),
+            Self::Latest => formatter.write_str("the latest rates"),
+            Self::Day(day) => write!(formatter, "the rates of {day}"),
+            Self::Span(first, last) => write!(formatter, "the rates of {first} to {last}"),
         }
     }
 }

@@ -76,7 +76,7 @@ pub struct Summary {
 /// A question without an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// What was asked.
+    /// What was asked: `latest`, a day, or the first and the last day with `/` between.
     pub asked: String,
     /// The stable name of what went wrong.
     pub error: &'static str,
@@ -91,7 +91,7 @@ pub struct Failure {
 #[non_exhaustive]
 pub enum RoundError {
     /// The provider gives nothing more; later questions were not asked.
-    #[error("rates of {asked} could not be got")]
+    #[error("{asked} could not be got")]
     Fetch {
         /// What was asked.
         asked: Question,
@@ -99,7 +99,7 @@ pub enum RoundError {
         source: FetchError,
     },
     /// The destination takes nothing more.
-    #[error("rates of {asked} could not be delivered")]
+    #[error("{asked} could not be delivered")]
     Delivery {
         /// What was asked.
         asked: Question,
@@ -267,13 +267,17 @@ async fn take(
             let count = if is_refusal { &mut summary.refused } else { &mut summary.failed };
             *count += 1;
             note_failure(summary, asked, source.code(), source.to_string(), source.is_retryable());
-            return if source.concerns_all() { Err(RoundError::Fetch { asked, source }) } else { Ok(()) };
+            if source.concerns_all() {
+                return Err(RoundError::Fetch { asked, source });
+            }
+            tracing::warn!(asked = asked.code(), error = source.code(), %source, "no rates");
+            return Ok(());
         }
     };
     let days_absent = checked.days_absent;
     match destination.deliver(ask.parcel(profile, checked)).await {
         Ok(Delivered::Stored { place, suspects }) => {
-            tracing::info!(%asked, place, "stored");
+            tracing::info!(asked = asked.code(), place, "stored");
             summary.stored += 1;
             summary.no_publication += days_absent;
             summary.held += u64::from(!suspects.is_empty());
@@ -282,7 +286,7 @@ async fn take(
             Ok(())
         }
         Ok(Delivered::Unchanged { place }) => {
-            tracing::info!(%asked, place, "unchanged");
+            tracing::info!(asked = asked.code(), place, "unchanged");
             summary.unchanged += 1;
             summary.no_publication += days_absent;
             Ok(())
@@ -305,8 +309,7 @@ fn note_failure(
     message: String,
     is_retryable: bool,
 ) {
-    tracing::warn!(%asked, error, message, "no rates");
     if summary.failures.len() < LISTED_MAX {
-        summary.failures.push(Failure { asked: asked.to_string(), error, message, is_retryable });
+        summary.failures.push(Failure { asked: asked.code(), error, message, is_retryable });
     }
 }

@@ -96,6 +96,6 @@ impl RunObserver for Unobserved {
     clippy::float_arithmetic,
     reason = "a duration for a person, no amount"
 )]
-pub(crate) fn seconds_since(started: Instant) -> f64 {
+pub fn seconds_since(started: Instant) -> f64 {
     started.elapsed().as_millis() as f64 / 1000.0
 }

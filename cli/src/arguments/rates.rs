@@ -16,6 +16,13 @@ use crate::duration;
 #[derive(Debug, Subcommand)]
 pub(crate) enum RatesCommand {
     /// Ask a provider for rates and keep its answers.
+    ///
+    /// The answers are kept byte for byte as they were received, each with the time at which it was. Nothing is
+    /// overwritten: a day that is answered otherwise than before gets a further version. A range goes on where
+    /// an earlier run of it stopped.
+    ///
+    /// Exit codes: 0 all is there, 1 an answer cannot be used (a wrong key, a wrong day, no rates), 2 usage, 20
+    /// the provider or the destination failed for now. What was stored stays.
     Fetch(Box<RatesFetchArguments>),
     /// Bring snapshots that are there as files into a ledger.
     Import(RatesImportArguments),
@@ -44,21 +51,13 @@ pub(crate) enum RatesCommand {
     },
 }
 
-/// Ask a provider for rates and keep its answers.
-///
-/// The answers are kept byte for byte as they were received, each with the time at which it was. Nothing is
-/// overwritten: a day that is answered otherwise than before gets a further version. A range goes on where an
-/// earlier run of it stopped.
-///
-/// Exit codes: 0 all is there, 1 an answer cannot be used (a wrong key, a wrong day, no rates), 2 usage, 20 the
-/// provider or the destination failed for now. What was stored stays.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("wanted").args(["latest", "date", "from", "every"]).required(true).multiple(true))]
 pub(crate) struct RatesFetchArguments {
     /// Who is asked: openexchangerates, currencylayer, exchangerate.host, frankfurter, ecb, or url (see --url).
     #[arg(long, value_name = "NAME")]
     pub(crate) provider: String,
-    /// Where the answers go: the ledger in a folder or on `s3://`.
+    /// Where the answers go: the ledger in a folder or on `s3://`, or `firehose://STREAM`.
     #[arg(long, value_name = "URL")]
     pub(crate) to: String,
 

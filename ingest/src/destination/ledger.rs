@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use cambist_engine::rates::ledger::{self, Appended, LedgerError, LedgerWriter, WriterOptions};
-use cambist_engine::store::Stores;
+use cambist_engine::store::{StoreError, Stores};
 use cambist_udfs::rate::RateDate;
 
 use super::{Delivered, DeliveryError, Destination, Held, Parcel};
@@ -74,9 +74,7 @@ fn failed(place: &str, error: LedgerError) -> DeliveryError {
     if matches!(error, LedgerError::Refused { .. }) {
         return DeliveryError::Refused { source: Box::new(error) };
     }
-    DeliveryError::Failed {
-        place: place.to_owned(),
-        is_retryable: error.is_retryable(),
-        source: Box::new(error),
-    }
+    // A disk that fails now may not fail later; a permission that is missing is missed again.
+    let is_retryable = matches!(error, LedgerError::Store(StoreError::Request { .. }));
+    DeliveryError::Failed { place: place.to_owned(), is_retryable, source: Box::new(error) }
 }

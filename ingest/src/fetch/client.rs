@@ -187,7 +187,7 @@ impl Client {
         for _ in 0..=REDIRECTS_MAX {
             self.requests.fetch_add(1, Ordering::Relaxed);
             let sent = self.http.get(url.clone()).headers(headers.clone()).send().await;
-            let response = sent.map_err(|error| unreachable(&url, error))?;
+            let response = sent.map_err(|error| unreachable(resource, error))?;
             if !is_redirect(response.status()) {
                 return Ok(response);
             }
@@ -231,10 +231,7 @@ impl Client {
             match response.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => return Ok(body.freeze()),
-                Err(error) if error.is_timeout() => {
-                    let source = error.without_url();
-                    return Err(FetchError::Unreachable { at: resource.shown(), source });
-                }
+                Err(error) if error.is_timeout() => return Err(unreachable(resource, error)),
                 Err(_) => {
                     let detail = format!("the connection ended after {} bytes", body.len());
                     return Err(FetchError::Truncated { detail });
@@ -295,11 +292,11 @@ fn invalid(resource: &Resource, error: impl std::error::Error + Send + Sync + 's
     FetchError::InvalidRequest { at: resource.shown(), source: Box::new(error) }
 }
 
-fn unreachable(url: &Url, error: reqwest::Error) -> FetchError {
-    FetchError::Unreachable { at: address(url), source: error.without_url() }
+fn unreachable(resource: &Resource, error: reqwest::Error) -> FetchError {
+    FetchError::Unreachable { at: resource.shown(), source: error.without_url() }
 }
 
-/// Scheme, host and path, which hold no key of ours unless a template puts it there.
+/// Scheme, host and path; a redirect may repeat a key in its parameters.
 fn address(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }

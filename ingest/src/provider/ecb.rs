@@ -32,6 +32,8 @@ impl Provider for Ecb {
     fn resource(&self, question: &Question, asking: &Asking<'_>) -> Resource {
         let file_name = match question.days() {
             None => "eurofxref-daily.xml",
+            // If today's rates are not out yet, no file has them.
+            Some((first, _)) if first >= asking.today => "eurofxref-daily.xml",
             Some((first, _)) if day_number(asking.today) - day_number(first) < RECENT_DAYS => {
                 "eurofxref-hist-90d.xml"
             }

@@ -196,5 +196,5 @@ fn refuse_written_key(text: &str) -> Result<(), InvalidTemplate> {
 
 /// The template with something harmless for each placeholder, so that it can be read as a URL.
 fn without_braces(text: &str) -> String {
-    text.replace('{', "").replace('}', "")
+    text.replace(['{', '}'], "")
 }

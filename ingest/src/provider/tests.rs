@@ -55,6 +55,7 @@ fn each_provider_is_asked_in_its_own_way() {
         ("frankfurter", may, None, "https://api.frankfurter.dev/v1/2024-05-01..2024-05-31"),
         ("ecb", Question::Latest, None, "https://www.ecb.europa.eu/stats/eurofxref/eurofxref-daily.xml"),
         ("ecb", day, None, "https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.xml"),
+        ("ecb", Question::Day(TODAY), None, "https://www.ecb.europa.eu/stats/eurofxref/eurofxref-daily.xml"),
         (
             "ecb",
             Question::Day(date(2026, 10, 28)),

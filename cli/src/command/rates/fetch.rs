@@ -11,6 +11,7 @@ use cambist_ingest::provider::{self, Asking, Provider, Template};
 use cambist_ingest::question::{Plan, Wanted};
 use cambist_ingest::round::{Round, RoundError, Summary};
 use cambist_jobs::Stores;
+use cambist_jobs::context::seconds_since;
 use cambist_jobs::error::{ErrorKind, JobError, Result};
 use cambist_jobs::rates::WriterOptions;
 use serde::Serialize;
@@ -122,8 +123,11 @@ impl Fetch {
             if rounds_left == Some(0) {
                 return result.map(|()| ExitCode::SUCCESS);
             }
-            if let Err(error) = result {
-                output::report_error(&error);
+            match result {
+                // A command that is wrong stays wrong.
+                Err(error) if error.kind == ErrorKind::Usage => return Err(error),
+                Err(error) => drop(output::report_error(&error)),
+                Ok(()) => {}
             }
         }
     }
@@ -162,8 +166,7 @@ impl Fetch {
         if !self.arguments.json {
             output::note(&in_words(&summary));
         }
-        let seconds = Duration::from_millis(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-        let seconds = seconds.as_secs_f64();
+        let seconds = seconds_since(started);
         let (provider, to) = (profile.name, self.arguments.to.as_str());
         output::json(&Report { command: "rates fetch", provider, to, summary: &summary, seconds })?;
         result.map_err(|error| self.failed(error))
@@ -174,7 +177,7 @@ impl Fetch {
         let hint = self.hint(&error);
         let failed = match error {
             RoundError::Fetch { asked, source } => {
-                JobError::new(kind, format!("the rates of {asked} could not be got from {}", self.name()))
+                JobError::new(kind, format!("{asked} could not be got from {}", self.name()))
                     .caused_by(source)
             }
             other => JobError::new(kind, format!("not everything could be fetched from {}", self.name()))
@@ -193,7 +196,7 @@ impl Fetch {
                 self.key_origin.as_ref().map(|origin| format!("the key came from {origin}"))
             }
             FetchError::ClockSkew { is_ours: true, .. } => Some("set this machine's clock".to_owned()),
-            _ if source.is_retryable() => {
+            _ if source.is_retryable() && matches!(self.wanted, Wanted::Range { .. }) => {
                 Some("what was stored stays; the same command again goes on from there".to_owned())
             }
             _ => None,

@@ -108,7 +108,7 @@ pub struct LedgerWriter {
     /// The admissions of each provider and stem: when each became known, and its content.
     history: HashMap<(String, String), BTreeMap<InstantMicros, Version>>,
     /// The providers and days of what became known at an instant.
-    arrivals: HashMap<InstantMicros, Vec<(String, (RateDate, RateDate))>>,
+    arrivals: HashMap<InstantMicros, Vec<(String, Days)>>,
     /// Entries whose payload is missing, by stem and content.
     orphans: HashMap<(String, String), Entry>,
     /// What the store has not taken yet.
@@ -137,13 +137,16 @@ struct PayloadWriting {
     bytes: Bytes,
 }
 
+/// The first and the last day of a payload.
+type Days = (RateDate, RateDate);
+
 /// What tells a payload from others.
 #[derive(Clone, Copy, Debug)]
 struct Publication<'a> {
     provider: &'a str,
     stem: &'a str,
     sha256: &'a str,
-    rate_dates: (RateDate, RateDate),
+    rate_dates: Days,
 }
 
 /// The newest admission of a provider's payload for a day.
@@ -351,7 +354,7 @@ impl LedgerWriter {
                 return (known_at, true);
             }
             let at_once = self.arrivals.get(&known_at).map_or(&[][..], Vec::as_slice);
-            let is_rival = |(other, days): &(String, (RateDate, RateDate))| {
+            let is_rival = |(other, days): &(String, Days)| {
                 other == provider && days.0 <= rate_dates.1 && rate_dates.0 <= days.1
             };
             if !at_once.iter().any(is_rival) {
@@ -461,7 +464,7 @@ fn refusal_of(payload: PayloadObject) -> Refusal {
     payload.notes.refusals.into_iter().next().unwrap_or_else(payload::no_rates)
 }
 
-fn span(snapshots: &[Snapshot]) -> (RateDate, RateDate) {
+fn span(snapshots: &[Snapshot]) -> Days {
     names::days(snapshots).unwrap_or((RateDate(0), RateDate(0)))
 }
 

@@ -4,6 +4,7 @@ import collections
 import datetime
 import decimal
 import gzip
+import hashlib
 import json
 import os
 import pathlib
@@ -31,29 +32,58 @@ def publish(folder, version, known_at, days, base="USD"):
     return pathlib.Path(folder)
 
 
-def feed(data, folder, first="2010-11-15", last="2011-12-31"):
-    """The real feed with every version that was ever published, each known since its own publication.
+class Ledger:
+    """A rates ledger, written object by object as its documentation tells."""
 
-    Days before those that were watched are known from the beginning."""
-    folder, counts = pathlib.Path(folder), collections.Counter()
-    beginning = instant("2011-10-01T00:00:00Z")
+    def __init__(self, folder):
+        self.folder, self.seen = pathlib.Path(folder), {}
 
-    def put(place, name, text, known_at):
-        path = folder / place / name
+    def write(self, path, content):
+        path = self.folder / path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        os.utime(path, (known_at, known_at))
+        path.write_bytes(content)
 
+    def append(self, day, payload, known_at, provider="openexchangerates"):
+        """Appends a payload of a day, known since an instant; the same bytes again are another entry only."""
+        content = payload.encode()
+        digest = hashlib.sha256(content).hexdigest()
+        name = f"{datetime.datetime.fromisoformat(known_at.replace('Z', '+00:00')):%Y%m%dT%H%M%S%fZ}"
+        versions = self.seen.setdefault(day, set())
+        if digest not in versions:
+            place = f"_versions/{day}/{name}-{digest[:12]}.json" if versions else f"{day}.json"
+            self.write(place, content)
+            versions.add(digest)
+        entry = {
+            "version": 1, "known_at": known_at, "recorded_at": "2026-01-01T00:00:00Z", "provider": provider,
+            "channel": "import", "origin": "test", "stem": day, "sha256": digest, "bytes": len(content),
+            "first_date": day, "last_date": day,
+        }
+        self.write(f"_ledger/{name[:4]}/{name}-{day}-{provider}-{digest[:12]}.json", json.dumps(entry).encode())
+
+
+def feed(data, folder, first="2010-11-15", last="2011-12-31"):
+    """The real feed as a ledger of every version that was ever published; returns its folder.
+
+    Days that were not watched while they passed are known from the beginning."""
+    ledger = Ledger(folder)
     with gzip.open(data / "oxr" / "versions.jsonl.gz", "rt") as lines:
         for version in map(json.loads, lines):
             day = version["file_date"]
-            if version["file"].startswith("historical/") and version["payload"] and first <= day <= last:
-                put(f"v{counts[day]:03}", f"{day}.json", version["payload"], instant(version["known_at"]))
-                counts[day] += 1
+            if version["file"].startswith("historical/") and first <= day <= last and is_snapshot(day, version["payload"]):
+                ledger.append(day, version["payload"], version["known_at"])
     for path in sorted((data / "oxr" / "daily").glob("*.json")):
-        if not counts[path.stem]:
-            put("unwatched", path.name, path.read_text(), beginning)
-    return folder
+        if path.stem not in ledger.seen:
+            ledger.append(path.stem, path.read_text(), "2011-10-01T00:00:00Z")
+    return ledger.folder
+
+
+def is_snapshot(day, payload):
+    """Whether a ledger would take it: deletions, impossible days and empty documents are not admitted."""
+    try:
+        datetime.date.fromisoformat(day)
+        return bool(json.loads(payload)["rates"])
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def records(output):

@@ -108,9 +108,8 @@ impl BatchRows {
                 touch.set_aside |= unrated.is_some();
                 let with_rows = self.days_with(source, change.days);
                 days.extend(with_rows.iter().map(|day| DayRange { first: *day, last: *day }));
-                // Rows that were set aside because this failed may be converted now.
-                let is_mended = change.before.quote().is_none() && change.after.quote().is_some();
-                let mended = unrated.filter(|_| is_mended);
+                // Rows that were set aside may be converted now, also those whose result was beyond 38 digits.
+                let mended = unrated.filter(|_| change.after.quote().is_some());
                 days.extend(mended);
                 let event_days = with_rows.first().zip(with_rows.last());
                 let event_days = event_days.map(|(first, last)| DayRange { first: *first, last: *last });

@@ -135,6 +135,7 @@ impl RateFolder {
     ///
     /// # Errors
     /// [`RatesError::NoneUsable`] and [`RatesError::Book`].
+    #[expect(clippy::result_large_err, reason = "once for each book, whose size dwarfs the error's")]
     pub fn load(self, options: &BookOptions) -> Result<LoadedRates, RatesError> {
         let Self { location, contents } = self;
         let Known { snapshots, refused, notices, entries, held } = contents.known_as_of(options.known_as_of);

@@ -28,7 +28,7 @@ class Broker:
         self.process.stdin.write(json.dumps({"do": command, **arguments}) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
-        assert line, f"the broker died at `{command}`"
+        assert line, f"the broker died at `{command}`, exit {self.process.wait(ANSWER_SECONDS)}"
         answer = json.loads(line)
         assert "error" not in answer, (command, answer["error"])
         return answer

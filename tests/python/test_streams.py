@@ -35,9 +35,9 @@ def at(day, hour):
     return datetime.datetime.combine(day, datetime.time(hour, 59, 7))
 
 
-def normalize(source, rates, output, *extra):
+def normalize(source, rates, output, *extra, form="json"):
     arguments = cambist.normalize_arguments(source, rates, output, "SGD", "--max-quarantine-ratio", "0.5", *extra,
-                                            form="ndjson")
+                                            form=form)
     return cambist.run(*arguments)
 
 
@@ -90,15 +90,17 @@ def test_objects_of_kafka_connect_are_transactions(tmp_path, rates, output):
         path = topic / f"partition={partition}" / f"sales+{partition}+{offset:010}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(joined(rows, "\n") + b"\n")
-    cambist.committed(normalize(f"{topic}/*/*.json", rates, output))
+    cambist.committed(normalize(f"{topic}/*/*.json", rates, output, form="ndjson"))
     assert ids_by_day(output) == {str(SECOND): [1, 1, 2], str(THIRD): [3, 4]}
 
 
 def test_what_both_deliver_are_rates_and_convert_as_single_files_do(tmp_path, rates, output):
-    documents = {path.stem: path.read_bytes() for path in sorted(rates.glob("*.json"))}
+    documents = {path.stem: path.read_bytes().strip() for path in sorted(rates.glob("*.json"))}
+    for day, document in documents.items():
+        (rates / f"{day}.json").write_bytes(document)
     days = [datetime.date.fromisoformat(day) for day in documents]
     source = samples.write_ndjson(tmp_path / "sales.ndjson", [sale(n, day) for n, day in enumerate(days, 1)])
-    cambist.committed(normalize(source, rates, output))
+    cambist.committed(normalize(source, rates, output, form="ndjson"))
     wanted = cambist.rows_by(cambist.read(output), "transaction_id")
 
     stream = tmp_path / "firehose"
@@ -114,7 +116,7 @@ def test_what_both_deliver_are_rates_and_convert_as_single_files_do(tmp_path, ra
     (connect / "rates+0+0000000005.json").write_bytes(b"".join(lines[5:]))
     for number, folder in enumerate((stream, tmp_path / "connect")):
         other = tmp_path / f"out{number}" / "processed_data"
-        summary = cambist.committed(normalize(source, folder, other))
+        summary = cambist.committed(normalize(source, folder, other, form="ndjson"))
         found = cambist.rows_by(cambist.read(other), "transaction_id")
         assert found.keys() == wanted.keys()
         for key, row in found.items():

@@ -18,6 +18,8 @@ import cambist
 import samples
 
 NAMED_DAY = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
+# Thousands of small files: under the load of a whole build this takes several minutes instead of half of one.
+PATIENCE_SECONDS = 900
 # Before and after the rewrites of the real log: the first day, a day before the mass rewrite of 2011-11-16 and its
 # very instant, the days of impossible stamps, and the end, when files were deleted.
 INSTANTS = [
@@ -103,7 +105,7 @@ def ledgers(data, tmp_path_factory):
     for mode in ("report", "hold"):
         done = cambist.succeed(
             "rates", "import", data / "oxr" / "versions.jsonl.gz", "--to", folder / mode, "--gates", mode,
-            "--against", data / "ecb" / "eurofxref-hist.csv.gz", "--json",
+            "--against", data / "ecb" / "eurofxref-hist.csv.gz", "--json", timeout=PATIENCE_SECONDS,
         )
         imported[mode] = (folder / mode, done.summary)
     return imported
@@ -122,7 +124,7 @@ def test_the_log_is_counted_and_a_second_import_changes_nothing(data, history, l
     assert reported["held_rates"] == reported["held_snapshots"] == 0
     before = cambist.tree(url)
     again = cambist.succeed(
-        "rates", "import", data / "oxr" / "versions.jsonl.gz", "--to", url, "--json",
+        "rates", "import", data / "oxr" / "versions.jsonl.gz", "--to", url, "--json", timeout=PATIENCE_SECONDS,
     ).summary
     assert (again["stored"], again["unchanged"]) == (0, len(versions))
     assert cambist.tree(url) == before
@@ -132,7 +134,7 @@ def test_the_log_is_counted_and_a_second_import_changes_nothing(data, history, l
 def holds(ledgers):
     """What the second ledger lists as held: rates and whole snapshots, each of a version and its arrival."""
     rates, snapshots = set(), set()
-    done = cambist.run("rates", "check", "--url", ledgers["hold"][0], "--json")
+    done = cambist.run("rates", "check", "--url", ledgers["hold"][0], "--json", timeout=PATIENCE_SECONDS)
     assert done.code == cambist.DATA_AT_FAULT, done
     for line in lines_of(done)[:-1]:
         if line["kind"] == "hold":
@@ -248,6 +250,7 @@ def bank_rates(data):
 def test_inverted_and_shifted_rates_of_the_real_feed_are_found_and_hardly_a_good_one(data, feed):
     done = cambist.run(
         "rates", "check", "--url", feed, "--against", data / "ecb" / "eurofxref-hist.csv.gz", "--json",
+        timeout=PATIENCE_SECONDS,
     )
     assert done.code == cambist.DATA_AT_FAULT, done
     *lines, summary = lines_of(done)

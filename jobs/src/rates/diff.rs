@@ -85,7 +85,7 @@ pub struct DiffLine {
     pub new: Option<String>,
     /// New less old, exact.
     pub difference: Option<String>,
-    /// New by old, rounded to 12 decimals.
+    /// New by old, rounded to 12 decimals; none where that has more than 38 digits.
     pub ratio: Option<String>,
     /// The difference in percent of the old rate, rounded to 4 decimals.
     pub percent: Option<String>,
@@ -293,7 +293,8 @@ mod tests {
     fn figures_of_any_size_are_compared() {
         let (small, large) = (decimal("0.000000000000000001"), decimal("99999999999999999999"));
         assert_eq!(difference(small, large).unwrap().to_string(), "99999999999999999998.999999999999999999");
-        // 10^38 has a digit more than a decimal.
-        assert_eq!(share(large, Decimal::ONE, small, 0), None);
+        // Their ratio has 38 digits before the point, and a decimal has no more.
+        assert!(share(large, Decimal::ONE, small, 0).is_some());
+        assert_eq!(share(large, Decimal::ONE, small, 1), None);
     }
 }

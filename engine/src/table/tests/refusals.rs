@@ -132,8 +132,8 @@ async fn a_damaged_or_newer_log_is_named() {
     let message = async || Table::open(&lake.stores(), &lake.root).await.unwrap_err().to_string();
     let second = "_commits/00000000000000000002.json";
     let text = lake.text(&lake.root.join(second).unwrap()).await;
-    lake.put(second, &text.replacen(r#""version":1"#, r#""version":3"#, 1)).await;
-    assert_eq!(message().await, format!("`{second}` has version 3, expected at most 2: upgrade cambist"));
+    lake.put(second, &text.replacen(r#""version":1"#, r#""version":4"#, 1)).await;
+    assert_eq!(message().await, format!("`{second}` has version 4, expected at most 3: upgrade cambist"));
     lake.put(second, &text[..text.len() / 2]).await;
     assert!(message().await.starts_with(&format!("the commit log is damaged at `{second}`: EOF")));
     lake.handle.store.delete(lake.root.join(second).unwrap().path()).await.unwrap();

@@ -1,11 +1,13 @@
 use serde_json::{Map, Value, json};
 
-use super::bench::{Bench, in_state, options, over, submit};
+use super::bench::{Bench, PATIENCE, in_state, options, over, submit};
 use crate::service::{RunState, ServiceError};
 
 #[tokio::test]
 async fn every_step_is_on_record_before_the_next_one() {
-    let bench = Bench::new();
+    let mut bench = Bench::new();
+    // The mark goes after the last step, which is what is waited for.
+    bench.settings.stop_grace = PATIENCE;
     let service = bench.start().await;
     bench.world.hold("a", 1, "running");
     let view = submit(&service, "a").await;

@@ -12,6 +12,7 @@ use cambist_udfs::rate::{AsOfMode, BookOptions, InstantMicros, RateBook, RateDat
 
 use super::entry::Held;
 use super::error::LedgerError;
+use super::names;
 use crate::rates::days::civil_date;
 use crate::rates::load;
 use crate::store::Stores;
@@ -119,7 +120,7 @@ impl Judge {
         is_approved: impl Fn(&Held) -> bool,
     ) -> Vec<Held> {
         let named_date = match snapshots {
-            [_] => name_date(arrival.file_name).ok().flatten(),
+            [_] if !names::is_of_delivery(arrival.file_name) => name_date(arrival.file_name).ok().flatten(),
             _ => None,
         };
         let mut findings = Vec::new();

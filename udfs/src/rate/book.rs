@@ -41,6 +41,8 @@ pub struct BookOptions {
 ///     known_at: InstantMicros(0),
 ///     location: "eurofxref.csv".to_owned(),
 ///     rates: vec![(code("USD")?, "1.0842".parse()?)],
+///     expires: None,
+///     held: Vec::new(),
 /// };
 /// let options = BookOptions { mode: AsOfMode::Date, max_age_days: Some(7), known_as_of: InstantMicros(1) };
 /// let book = RateBook::build(vec![snapshot], &options)?;

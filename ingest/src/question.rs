@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cambist_udfs::rate::{InstantMicros, RateDate};
+use cambist_udfs::rate::RateDate;
 use jiff::civil::Date;
 use jiff::{Span, Timestamp, tz::TimeZone};
 
@@ -176,7 +176,7 @@ fn is_there(profile: &Profile, destination: &dyn Destination, day: Date) -> bool
     let day_end = RateDate(day_number(day) + 1);
     destination
         .held(profile.shapes, RateDate(day_number(day)))
-        .is_some_and(|held| held.known_at >= first_instant(day_end))
+        .is_some_and(|held| held.known_at >= day_end.start())
 }
 
 fn questions(profile: &Profile, missing: &[Date], in_series: bool) -> Result<Vec<Question>, InvalidRange> {
@@ -207,13 +207,7 @@ pub(crate) fn utc_date(instant: Timestamp) -> Date {
 
 /// Returns the days since 1970-01-01.
 pub(crate) fn day_number(day: Date) -> i32 {
-    // Dates lie between the years -9999 and 9999: at most some millions of days.
-    day.duration_since(jiff::civil::date(1970, 1, 1)).as_hours().div_euclid(24).try_into().unwrap_or(i32::MAX)
-}
-
-fn first_instant(day: RateDate) -> InstantMicros {
-    const MICROS_PER_DAY: i64 = 86_400_000_000;
-    InstantMicros(i64::from(day.0) * MICROS_PER_DAY)
+    RateDate::of(day).0
 }
 
 #[cfg(test)]

@@ -167,7 +167,7 @@ async fn missing_rates(
         ) => return missing(chain(&nothing), Vec::new()),
         Err(error) => return Err(of_rates(&error)),
     };
-    let last = RateDate(days_since_epoch(expected.date));
+    let last = RateDate::of(expected.date);
     let first = RateDate(last.0.saturating_sub(expected.rates_age_days_max.cast_signed()));
     let of_day = book.snapshots().iter().filter(|snapshot| (first..=last).contains(&snapshot.rate_date));
     // A row takes both of its rates from one snapshot, so one of them must hold all.
@@ -199,10 +199,4 @@ async fn missing_rates(
             missing(format!("no snapshot {wanted}, {newest}"), Vec::new())
         }
     }
-}
-
-fn days_since_epoch(date: jiff::civil::Date) -> i32 {
-    let hours = date.duration_since(jiff::civil::date(1970, 1, 1)).as_hours();
-    // A civil date is at most 3.7 million days from the epoch.
-    i32::try_from(hours / 24).unwrap_or(i32::MAX)
 }

@@ -2,7 +2,6 @@
 //! and loaded once per process.
 
 mod books;
-pub mod days;
 pub mod ledger;
 mod load;
 mod pinned;

@@ -19,8 +19,6 @@ const STAMP_DISTANCE_DAYS_MAX: u32 = 1;
 /// The longest time without a publication of those who skip days: Christmas and the weekends around it.
 const SKIPPED_DAYS_MAX: i32 = 7;
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
-
 /// A document that answers its question.
 #[derive(Clone, Debug)]
 pub struct Checked {
@@ -105,13 +103,13 @@ fn check_days(profile: &Profile, question: &Question, admission: &Admission) -> 
     };
     let is_foreign = |date: i32| date < earliest || date > last && !profile.answers_with_files;
     let is_stamped_elsewhere = |stamp: Option<InstantMicros>, date: RateDate| {
-        stamp.is_some_and(|stamp| date_of(stamp).abs_diff(date.0) > STAMP_DISTANCE_DAYS_MAX)
+        stamp.is_some_and(|stamp| stamp.utc_date().0.abs_diff(date.0) > STAMP_DISTANCE_DAYS_MAX)
     };
     for snapshot in &admission.snapshots {
         let found = if is_foreign(snapshot.rate_date.0) {
             snapshot.rate_date.to_string()
         } else if is_stamped_elsewhere(snapshot.valid_at, snapshot.rate_date) {
-            snapshot.valid_at.map_or_else(String::new, |stamp| RateDate(date_of(stamp)).to_string())
+            snapshot.valid_at.map_or_else(String::new, |stamp| stamp.utc_date().to_string())
         } else {
             continue;
         };
@@ -128,10 +126,10 @@ fn check_future(
 ) -> Result<(), FetchError> {
     let now = now.as_microsecond();
     // A day's rates may be stamped with its end before it has ended.
-    let asked_end = question.days().map_or(now, |(_, last)| i64::from(day_number(last) + 1) * MICROS_PER_DAY);
+    let asked_end = question.days().map_or(now, |(_, last)| RateDate(day_number(last) + 1).start().0);
     let latest = now.max(asked_end);
     for snapshot in &admission.snapshots {
-        let day_start = i64::from(snapshot.rate_date.0) * MICROS_PER_DAY;
+        let day_start = snapshot.rate_date.start().0;
         let stated = snapshot.valid_at.map_or(day_start, |stamp| stamp.0);
         let ahead = Duration::from_micros(u64::try_from(stated.saturating_sub(latest)).unwrap_or(0));
         if ahead > limit {
@@ -151,9 +149,4 @@ fn days_absent(question: &Question, admission: &Admission) -> u64 {
     let is_asked = |date: i32| (first..=last).contains(&date);
     let there = admission.snapshots.iter().filter(|snapshot| is_asked(snapshot.rate_date.0)).count();
     asked.saturating_sub(there as u64)
-}
-
-fn date_of(stamp: InstantMicros) -> i32 {
-    // Instants of documents lie between 1970 and 9999.
-    i32::try_from(stamp.0.div_euclid(MICROS_PER_DAY)).unwrap_or(i32::MAX)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cambist_engine::rates::days::rate_date;
 use cambist_engine::rates::ledger::{GateMode, Held, Ledger, Suspect, Version, WriterOptions};
 use cambist_engine::store::Stores;
 use cambist_udfs::rate::gate::GateOptions;
@@ -146,7 +145,7 @@ pub async fn check(stores: &Stores, url: &str, request: &CheckRequest) -> Result
 }
 
 fn is_asked(days: Days, day: Option<Date>) -> bool {
-    day.and_then(rate_date).is_none_or(|day| days.has(day))
+    day.map(RateDate::of).is_none_or(|day| days.has(day))
 }
 
 impl CheckReport {

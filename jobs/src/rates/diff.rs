@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cambist_engine::rates::days::rate_date;
 use cambist_engine::rates::ledger::{Ledger, Version};
 use cambist_engine::store::Stores;
 use cambist_udfs::convert::Conversion;
@@ -144,7 +143,7 @@ pub async fn diff(stores: &Stores, url: &str, request: &DiffRequest) -> Result<D
 fn find(ledger: &Ledger, text: &str, now: Timestamp, provider: Option<&str>) -> Result<Vec<Snapshot>> {
     let versions = ledger.versions();
     let is_asked = |snapshot: &Snapshot| provider.is_none_or(|provider| provider == snapshot.provider);
-    if let Some(day) = text.parse::<Date>().ok().and_then(rate_date) {
+    if let Some(day) = text.parse::<Date>().ok().map(RateDate::of) {
         let mut counting = counting(&versions, micros(now))?;
         counting.retain(|snapshot| snapshot.rate_date == day && is_asked(snapshot));
         return match counting.len() {

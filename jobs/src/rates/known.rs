@@ -1,6 +1,5 @@
 //! What may be used of a ledger as of an instant, by the rules of every conversion.
 
-use cambist_engine::rates::days::rate_date;
 use cambist_engine::rates::ledger::{Ledger, Version};
 use cambist_engine::store::Stores;
 use cambist_udfs::rate::{AsOfMode, BookError, BookOptions, InstantMicros, RateBook, RateDate, Snapshot};
@@ -39,11 +38,11 @@ pub(super) fn counting(versions: &[Version<'_>], as_of: InstantMicros) -> Result
 
 impl Days {
     pub(super) fn has(self, day: RateDate) -> bool {
-        let limit = |date: Option<jiff::civil::Date>| date.and_then(rate_date);
+        let limit = |date: Option<jiff::civil::Date>| date.map(RateDate::of);
         limit(self.from).is_none_or(|from| from <= day) && limit(self.until).is_none_or(|until| day <= until)
     }
 
     pub(super) fn bounds(self) -> (Option<RateDate>, Option<RateDate>) {
-        (self.from.and_then(rate_date), self.until.and_then(rate_date))
+        (self.from.map(RateDate::of), self.until.map(RateDate::of))
     }
 }

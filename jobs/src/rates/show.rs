@@ -1,7 +1,6 @@
 //! `rates show`: one day with all its versions, and which of them counts.
 
 use bytes::Bytes;
-use cambist_engine::rates::days::rate_date;
 use cambist_engine::rates::ledger::{Approval, Channel, Held, Ledger, Version};
 use cambist_engine::store::Stores;
 use cambist_udfs::rate::{InstantMicros, RateDate, Snapshot};
@@ -164,7 +163,7 @@ pub async fn payload(stores: &Stores, url: &str, request: &ShowRequest) -> Resul
 /// Finds what is asked for: each version with its snapshot of the day, and whether that is the one that counts.
 fn find<'a>(ledger: &'a Ledger, request: &ShowRequest) -> Result<Vec<(Version<'a>, &'a Snapshot, bool)>> {
     let nothing = || JobError::usage(format!("nothing of the kind is there for {}", request.date));
-    let day: RateDate = rate_date(request.date).ok_or_else(nothing)?;
+    let day = RateDate::of(request.date);
     let versions = ledger.versions();
     let mut of_day = versions.clone();
     of_day.retain(|version| version.snapshots.iter().any(|snapshot| snapshot.rate_date == day));

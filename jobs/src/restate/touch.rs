@@ -146,9 +146,7 @@ fn codes<'a>(texts: impl Iterator<Item = &'a String>) -> impl Iterator<Item = Cu
 
 /// Reads the event day of a partition such as `dt=2024-05-01`.
 pub(super) fn day_of(partition: &str) -> Option<RateDate> {
-    let date: jiff::civil::Date = partition.split_once('=')?.1.parse().ok()?;
-    let days = date.duration_since(jiff::civil::date(1970, 1, 1)).as_hours() / 24;
-    i32::try_from(days).ok().map(RateDate)
+    partition.split_once('=')?.1.parse().ok().map(RateDate::of)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::currency::CurrencyCode;
@@ -15,12 +16,31 @@ use crate::decimal::Decimal;
 #[serde(transparent)]
 pub struct RateDate(pub i32);
 
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
+
+impl RateDate {
+    /// Returns the day of a calendar date.
+    pub fn of(date: Date) -> Self {
+        // Dates lie between the years -9999 and 9999: at most 4.4 million days.
+        Self(i32::try_from(date.duration_since(EPOCH).as_hours() / 24).unwrap_or(i32::MAX))
+    }
+
+    /// Returns the calendar date, if the calendar reaches that far.
+    pub fn civil(self) -> Option<Date> {
+        jiff::Span::new().try_days(self.0).and_then(|days| EPOCH.checked_add(days)).ok()
+    }
+
+    /// Returns the day's first instant in UTC.
+    pub fn start(self) -> InstantMicros {
+        InstantMicros(i64::from(self.0) * MICROS_PER_DAY)
+    }
+}
+
 impl fmt::Display for RateDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let epoch = jiff::civil::date(1970, 1, 1);
-        match jiff::Span::new().try_days(self.0).and_then(|days| epoch.checked_add(days)) {
-            Ok(date) => date.fmt(f),
-            Err(_) => write!(f, "day {} of the epoch", self.0),
+        match self.civil() {
+            Some(date) => date.fmt(f),
+            None => write!(f, "day {} of the epoch", self.0),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use cambist_udfs::currency::CurrencyCode;
-use cambist_udfs::rate::InstantMicros;
+use cambist_udfs::rate::{InstantMicros, RateDate};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -14,7 +14,6 @@ use super::error::LedgerError;
 use super::folder::Folder;
 use super::names;
 use crate::location::Location;
-use crate::rates::days::rate_date;
 use crate::store::Stores;
 
 /// What somebody approves.
@@ -107,8 +106,7 @@ fn open_of(contents: &Contents, path: &str, entry: &Entry, request: &ApprovalReq
         contents.approvals.iter().map(|(_, approval)| approval).filter(|given| given.entry == path).collect();
     let is_open = |held: &&Held| {
         let days = held.rate_date.map_or_else(|| vec![entry.first_date, entry.last_date], |day| vec![day]);
-        let is_given =
-            |day: Date| rate_date(day).is_some_and(|day| given.iter().any(|given| given.covers(held, day)));
+        let is_given = |day: Date| given.iter().any(|given| given.covers(held, RateDate::of(day)));
         days.iter().any(|day| is_asked_day(*day) && !is_given(*day)) && is_asked_currency(held.currency)
     };
     entry.held.iter().filter(is_open).cloned().collect()

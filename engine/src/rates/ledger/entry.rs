@@ -9,8 +9,6 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::rates::days::rate_date;
-
 /// The version of entries and approvals that this program writes.
 pub(super) const FORMAT_VERSION: u32 = 1;
 
@@ -113,7 +111,7 @@ impl Entry {
 impl Held {
     /// Tells whether it concerns a snapshot.
     pub(super) fn concerns(&self, snapshot: &Snapshot) -> bool {
-        self.rate_date.is_none_or(|date| rate_date(date) == Some(snapshot.rate_date))
+        self.rate_date.is_none_or(|date| RateDate::of(date) == snapshot.rate_date)
     }
 }
 
@@ -121,7 +119,7 @@ impl Approval {
     /// Tells whether it lets pass what was held back of a day.
     pub(super) fn covers(&self, held: &Held, day: RateDate) -> bool {
         let is_day =
-            self.rate_dates.is_empty() || self.rate_dates.iter().any(|date| rate_date(*date) == Some(day));
+            self.rate_dates.is_empty() || self.rate_dates.iter().any(|date| RateDate::of(*date) == day);
         let is_currency = self.currencies.is_empty()
             || held.currency.is_some_and(|currency| self.currencies.contains(&currency));
         is_day && is_currency

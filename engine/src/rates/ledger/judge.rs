@@ -13,7 +13,6 @@ use cambist_udfs::rate::{AsOfMode, BookOptions, InstantMicros, RateBook, RateDat
 use super::entry::Held;
 use super::error::LedgerError;
 use super::names;
-use crate::rates::days::civil_date;
 use crate::rates::load;
 use crate::store::Stores;
 
@@ -159,7 +158,7 @@ impl Judge {
             received_at: known_at,
             named_date,
         };
-        let rate_date = civil_date(snapshot.rate_date);
+        let rate_date = snapshot.rate_date.civil();
         let findings = check(snapshot, &context, &self.options).into_iter();
         findings
             .map(|finding| Held {

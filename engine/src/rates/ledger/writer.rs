@@ -17,7 +17,6 @@ use super::judge::{Arrival, GateMode, Judge, WriterOptions};
 use super::names;
 use super::payload::{self, PayloadObject, Stamp};
 use crate::location::Location;
-use crate::rates::days::{civil_date, rate_date};
 use crate::store::Stores;
 
 /// Payloads that are written at once.
@@ -398,7 +397,7 @@ impl LedgerWriter {
         if self.gates == GateMode::Hold {
             held.append(&mut findings);
         }
-        let (first_date, last_date) = civil_date(first).zip(civil_date(last)).ok_or_else(out_of_range)?;
+        let (first_date, last_date) = first.civil().zip(last.civil()).ok_or_else(out_of_range)?;
         Ok(Entry {
             version: FORMAT_VERSION,
             known_at,
@@ -430,9 +429,8 @@ impl LedgerWriter {
         let key = (entry.provider.clone(), entry.stem.clone());
         let version = Version { sha256: entry.sha256.clone() };
         let known_at = entry.known_at_micros();
-        if let Some(days) = rate_date(entry.first_date).zip(rate_date(entry.last_date)) {
-            self.arrivals.entry(known_at).or_default().push((entry.provider.clone(), days));
-        }
+        let days = (RateDate::of(entry.first_date), RateDate::of(entry.last_date));
+        self.arrivals.entry(known_at).or_default().push((entry.provider.clone(), days));
         self.history.entry(key).or_default().insert(known_at, version);
         self.entries.insert(path);
     }

@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 use super::record::Record;
 use crate::kafka::headers;
 use crate::kafka::producer::hex;
-use crate::question::day_number;
 
 const EMPTY: &str = "MESSAGE_EMPTY";
 const TOO_LARGE: &str = "MESSAGE_TOO_LARGE";
@@ -83,7 +82,7 @@ fn is_of_key(key: headers::Key<'_>, received: &Received, inspected: &Inspected) 
 }
 
 fn day(date: Date) -> RateDate {
-    RateDate(day_number(date))
+    RateDate::of(date)
 }
 
 /// When the payload became known: as the producer says, else when the message was written.

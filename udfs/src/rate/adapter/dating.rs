@@ -120,7 +120,7 @@ pub(super) fn spelled_date(text: &str) -> Result<RateDate, Refusal> {
         return stated_date(text);
     }
     let date = jiff::fmt::strtime::parse("%d %B %Y", text).and_then(|broken_down| broken_down.to_date());
-    date.ok().and_then(days_since_epoch).ok_or_else(|| invalid_date(text))
+    date.ok().map(RateDate::of).ok_or_else(|| invalid_date(text))
 }
 
 fn document_date(value: &str) -> Result<RateDate, Refusal> {
@@ -143,12 +143,7 @@ fn calendar_date(text: &str) -> Option<RateDate> {
     let year = text.get(..4)?.parse().ok()?;
     let month = text.get(5..7)?.parse().ok()?;
     let day = text.get(8..)?.parse().ok()?;
-    days_since_epoch(Date::new(year, month, day).ok()?)
-}
-
-fn days_since_epoch(date: Date) -> Option<RateDate> {
-    let epoch = jiff::civil::date(1970, 1, 1);
-    epoch.until(date).ok().map(|span| RateDate(span.get_days()))
+    Date::new(year, month, day).ok().map(RateDate::of)
 }
 
 /// The instant of a timestamp in seconds, a number or a string, if it lies between 1970 and 9999.

@@ -9,9 +9,7 @@ use super::json::{Members, is_object, is_string, scalar_text};
 use super::rate_list::RateList;
 use super::shape::base_of;
 use super::{Refusal, SnapshotReason};
-use crate::rate::snapshot::{InstantMicros, MANUAL, RateDate};
-
-const MICROS_PER_DAY: i64 = 86_400_000_000;
+use crate::rate::snapshot::MANUAL;
 
 /// Tells whether a document says who entered its rates.
 pub(super) fn is_manual(body: &Members<'_>) -> bool {
@@ -50,10 +48,6 @@ pub(super) fn read(intake: &mut Intake<'_>, body: &Members<'_>) -> Result<(), Re
     }
     codes.sort_unstable();
     intake.expire(expires);
-    intake.publish(&format!("{MANUAL}{}", codes.join("+")), list, Some(start_of(rate_date)));
+    intake.publish(&format!("{MANUAL}{}", codes.join("+")), list, Some(rate_date.start()));
     Ok(())
-}
-
-fn start_of(day: RateDate) -> InstantMicros {
-    InstantMicros(i64::from(day.0) * MICROS_PER_DAY)
 }

@@ -60,6 +60,10 @@ impl World {
         self.held.send_replace(Vec::new());
     }
 
+    pub(crate) fn let_go_of(&self, run: &str) {
+        self.held.send_modify(|held| held.retain(|(id, ..)| id != run));
+    }
+
     fn place(&self, run: &str, attempt: u32) -> watch::Sender<&'static str> {
         let mut places = lock(&self.places);
         places.entry((run.to_owned(), attempt)).or_insert_with(|| watch::Sender::new("")).clone()

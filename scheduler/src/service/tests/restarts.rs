@@ -1,4 +1,4 @@
-use super::bench::{Bench, over, submit};
+use super::bench::{Bench, PATIENCE, over, submit};
 use crate::service::{RunState, ServiceSettings};
 
 /// Whatever a run was doing when its scheduler died, the next one brings it to its end, once.
@@ -50,7 +50,9 @@ async fn waiting_runs_keep_their_order() {
 /// Killed between the last record and the marks that lists and starts look at.
 #[tokio::test]
 async fn marks_that_were_not_made_are_made_up_for() {
-    let bench = Bench::new();
+    let mut bench = Bench::new();
+    // The marks go after the last record, which is what is waited for.
+    bench.settings.stop_grace = PATIENCE;
     let service = bench.start().await;
     submit(&service, "a").await;
     over(&service, "a").await;

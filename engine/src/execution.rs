@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::physical_plan::{ExecutionPlan, collect_partitioned};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::{ExecutionPlan, collect_partitioned, execute_stream};
 use datafusion::prelude::SessionContext;
 
 use crate::failure::{FailureKind, TaskFailure};
@@ -40,6 +41,27 @@ pub trait Execution: fmt::Debug + Send + Sync {
         session: &SessionContext,
         progress: &RunProgress,
     ) -> Result<Vec<RecordBatch>, ExecutionError>;
+}
+
+/// Runs physical plans whose rows are read while they come.
+#[async_trait]
+pub trait StreamExecution: Execution {
+    /// Runs `plan`, which was made in `session`, and yields its rows, in the plan's order where it has one.
+    ///
+    /// In one process the rows come as they are made and the work waits for whoever reads them; on a cluster the
+    /// future ends when the work has, and the rows then come from the executors that hold them. Memory does not
+    /// grow with the result either way. Dropping the future or the stream cancels the work wherever it runs.
+    ///
+    /// # Errors
+    /// [`ExecutionError`], after all retries that make sense. An error in the stream is final: some rows may
+    /// have been read by then.
+    async fn stream(
+        &self,
+        name: &str,
+        plan: Arc<dyn ExecutionPlan>,
+        session: &SessionContext,
+        progress: &RunProgress,
+    ) -> Result<SendableRecordBatchStream, ExecutionError>;
 }
 
 /// Why a plan did not run to its end.
@@ -110,5 +132,19 @@ impl Execution for InProcess {
             .await
             .map_err(|error| ExecutionError::Task(TaskFailure::of(&error)))?;
         Ok(batches.into_iter().flatten().collect())
+    }
+}
+
+#[async_trait]
+impl StreamExecution for InProcess {
+    async fn stream(
+        &self,
+        _name: &str,
+        plan: Arc<dyn ExecutionPlan>,
+        session: &SessionContext,
+        progress: &RunProgress,
+    ) -> Result<SendableRecordBatchStream, ExecutionError> {
+        let context = with_extension(&session.task_ctx(), Arc::new(progress.clone()));
+        execute_stream(plan, Arc::new(context)).map_err(|error| ExecutionError::Task(TaskFailure::of(&error)))
     }
 }

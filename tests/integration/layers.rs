@@ -9,8 +9,20 @@ use crate::workspace;
 
 /// Which crates of ours each crate may use. `cambist-tests` and `cambist-benches` may use any library.
 const EDGES: &[(&str, &[&str])] = &[
-    ("cambist", &["cambist-executor", "cambist-ingest", "cambist-jobs", "cambist-scheduler"]),
-    ("cambist-scheduler", &["cambist-jobs", "cambist-engine"]),
+    (
+        "cambist",
+        &[
+            "cambist-executor",
+            "cambist-flight",
+            "cambist-ingest",
+            "cambist-jobs",
+            "cambist-scheduler",
+            "cambist-sql",
+        ],
+    ),
+    ("cambist-scheduler", &["cambist-engine", "cambist-flight", "cambist-jobs", "cambist-sql"]),
+    ("cambist-flight", &["cambist-engine", "cambist-sql"]),
+    ("cambist-sql", &["cambist-engine", "cambist-jobs", "cambist-udfs"]),
     ("cambist-executor", &["cambist-engine"]),
     ("cambist-jobs", &["cambist-engine", "cambist-udfs"]),
     ("cambist-ingest", &["cambist-engine", "cambist-udfs"]),

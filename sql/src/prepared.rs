@@ -1,0 +1,116 @@
+//! A statement that was read, checked and planned.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+
+use crate::access::Role;
+use crate::session::Session;
+
+/// What a statement does, as far as permissions go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StatementKind {
+    /// Reads rows.
+    Select,
+    /// Tells how rows would be read.
+    Explain,
+    /// Tells of tables, columns, options.
+    Show,
+    /// Sets an option of the session.
+    Set,
+    /// Runs a job, or cancels a run.
+    Call,
+    /// Declares a table.
+    CreateTable,
+    /// Removes the declaration of a table.
+    DropTable,
+}
+
+impl StatementKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] =
+        [Self::Select, Self::Explain, Self::Show, Self::Set, Self::Call, Self::CreateTable, Self::DropTable];
+
+    /// Returns the least role that may execute such a statement.
+    pub const fn needs(self) -> Role {
+        match self {
+            Self::Select | Self::Explain | Self::Show | Self::Set => Role::Reader,
+            Self::Call => Role::Operator,
+            Self::CreateTable | Self::DropTable => Role::Admin,
+        }
+    }
+
+    /// Returns its name, for the audit log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Select => "select",
+            Self::Explain => "explain",
+            Self::Show => "show",
+            Self::Set => "set",
+            Self::Call => "call",
+            Self::CreateTable => "create table",
+            Self::DropTable => "drop table",
+        }
+    }
+}
+
+/// A prepared statement. It may be executed any number of times, each time on the state of its tables at that
+/// time.
+pub struct Prepared {
+    pub(crate) sql: String,
+    pub(crate) kind: StatementKind,
+    pub(crate) session: Arc<Session>,
+    pub(crate) context: SessionContext,
+    pub(crate) plan: LogicalPlan,
+    pub(crate) result: SchemaRef,
+    pub(crate) parameters: SchemaRef,
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("sql", &self.sql).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl Prepared {
+    /// Returns the statement's text.
+    pub fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// Returns what it does.
+    pub fn kind(&self) -> StatementKind {
+        self.kind
+    }
+
+    /// Returns the session it was prepared in.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// Returns the columns of its result, of types that every client can read; without columns where it
+    /// returns no rows.
+    pub fn result_schema(&self) -> &SchemaRef {
+        &self.result
+    }
+
+    /// Returns its parameters, in their order: `$1` or `?` is called `1`, `$day` is called `day`. A type that
+    /// the statement does not tell is null.
+    pub fn parameter_schema(&self) -> &SchemaRef {
+        &self.parameters
+    }
+
+    /// Tells whether it returns rows.
+    pub fn returns_rows(&self) -> bool {
+        !self.result.fields().is_empty()
+    }
+}
+
+/// No columns.
+pub(crate) fn no_columns() -> SchemaRef {
+    Arc::new(Schema::empty())
+}

@@ -13,7 +13,7 @@ use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpc;
 use ballista_scheduler::cluster::JobState;
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use cambist_engine::distributed::ClusterParts;
-use cambist_engine::execution::{Execution, ExecutionError};
+use cambist_engine::execution::{ExecutionError, StreamExecution};
 use cambist_engine::store::Stores;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -88,7 +88,7 @@ impl Cluster {
     }
 
     /// Returns who runs plans on this cluster.
-    pub fn execution(self: &Arc<Self>) -> Arc<dyn Execution> {
+    pub fn execution(self: &Arc<Self>) -> Arc<dyn StreamExecution> {
         Arc::new(ClusterExecution::new(Arc::clone(self)))
     }
 

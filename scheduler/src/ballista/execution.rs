@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cambist_engine::execution::{Execution, ExecutionError};
+use cambist_engine::execution::{Execution, ExecutionError, StreamExecution};
 use cambist_engine::failure::FailureKind;
 use cambist_engine::progress::RunProgress;
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::cluster::Cluster;
 use super::metrics::count;
 use super::outcome::Setback;
-use super::submission::Submission;
+use super::submission::{Delivery, Submission};
 
 /// The pause before a resubmission is doubled at most this often.
 const DOUBLINGS_MAX: u32 = 5;
@@ -30,15 +33,32 @@ impl ClusterExecution {
         Self { cluster }
     }
 
-    async fn submit_once(
+    /// Runs a plan, again and again where that makes sense, and takes its rows by `take`.
+    async fn run<T>(
         &self,
         name: &str,
-        plan: &Arc<dyn ExecutionPlan>,
+        plan: Arc<dyn ExecutionPlan>,
         session: &SessionContext,
         progress: &RunProgress,
-    ) -> Result<Vec<RecordBatch>, Setback> {
-        let submission = Submission::submit(&self.cluster, name, Arc::clone(plan), session).await?;
-        submission.rows(progress).await
+        take: impl Fn(Delivery) -> BoxFuture<'static, Result<T, Setback>> + Send + Sync,
+    ) -> Result<T, ExecutionError> {
+        let submissions_max = self.cluster.settings.resubmissions_max.saturating_add(1);
+        let mut submissions = 0;
+        loop {
+            self.cluster.wait_for_executors().await?;
+            submissions += 1;
+            let taking = async {
+                let submission = Submission::submit(&self.cluster, name, Arc::clone(&plan), session).await?;
+                take(submission.delivery(progress).await?).await
+            };
+            let setback = match taking.await {
+                Ok(taken) => return Ok(taken),
+                Err(setback) => judge(setback, submissions, submissions_max)?,
+            };
+            count(&self.cluster.counters.resubmissions);
+            tracing::warn!(name, submissions, ?setback, "submitting a plan again");
+            tokio::time::sleep(self.pause(submissions)).await;
+        }
     }
 
     /// Executors that were lost together are noticed one by one.
@@ -78,18 +98,21 @@ impl Execution for ClusterExecution {
         session: &SessionContext,
         progress: &RunProgress,
     ) -> Result<Vec<RecordBatch>, ExecutionError> {
-        let submissions_max = self.cluster.settings.resubmissions_max.saturating_add(1);
-        let mut submissions = 0;
-        loop {
-            self.cluster.wait_for_executors().await?;
-            submissions += 1;
-            let setback = match self.submit_once(name, &plan, session, progress).await {
-                Ok(rows) => return Ok(rows),
-                Err(setback) => judge(setback, submissions, submissions_max)?,
-            };
-            count(&self.cluster.counters.resubmissions);
-            tracing::warn!(name, submissions, ?setback, "submitting a plan again");
-            tokio::time::sleep(self.pause(submissions)).await;
-        }
+        self.run(name, plan, session, progress, |delivery| delivery.collect().boxed()).await
+    }
+}
+
+#[async_trait]
+impl StreamExecution for ClusterExecution {
+    async fn stream(
+        &self,
+        name: &str,
+        plan: Arc<dyn ExecutionPlan>,
+        session: &SessionContext,
+        progress: &RunProgress,
+    ) -> Result<SendableRecordBatchStream, ExecutionError> {
+        let schema = plan.schema();
+        let take = |delivery: Delivery| delivery.stream(Arc::clone(&schema)).boxed();
+        self.run(name, plan, session, progress, take).await
     }
 }

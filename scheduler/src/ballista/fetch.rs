@@ -7,6 +7,7 @@ use ballista_core::client::BallistaClient;
 use ballista_core::serde::protobuf::PartitionLocation;
 use cambist_engine::session::MESSAGE_BYTES_MAX;
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::timeout;
 
@@ -83,23 +84,12 @@ async fn fetch_partition(
     clients: &HashMap<Address, BallistaClient>,
     settings: &ClusterSettings,
 ) -> Result<Vec<RecordBatch>, FetchError> {
-    let layout = location.layout();
-    let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id) else {
-        return Err(lost("of no name", "the scheduler does not say where its result lies"));
-    };
-    let Some(client) = clients.get(&(executor.host.clone(), port(executor.port))) else {
-        return Err(lost(&executor.id, "it is not connected"));
-    };
-    let mut client = client.clone();
+    let executor = executor_of(&location);
     let fetching = async {
-        let rows = client
-            .fetch_partition(&executor.id, &partition.into(), location.file_id, layout, true)
-            .await
-            .map_err(|error| lost(&executor.id, error))?;
-        let mut rows = rows.map_err(|error| lost(&executor.id, error));
+        let mut rows = open(location, clients).await?;
         let mut batches = Vec::new();
         let mut bytes = 0;
-        while let Some(batch) = rows.try_next().await? {
+        while let Some(batch) = rows.try_next().await.map_err(|error| lost(&executor, error))? {
             bytes += batch.get_array_memory_size();
             if bytes > settings.result_bytes_max {
                 return Err(FetchError::TooLarge { bytes_max: settings.result_bytes_max });
@@ -110,7 +100,75 @@ async fn fetch_partition(
     };
     timeout(settings.fetch_timeout, fetching)
         .await
-        .map_err(|_| lost(&executor.id, "it does not answer in time"))?
+        .map_err(|_| lost(&executor, "it does not answer in time"))?
+}
+
+/// Opens the rows of one partition.
+async fn open(
+    location: PartitionLocation,
+    clients: &HashMap<Address, BallistaClient>,
+) -> Result<SendableRecordBatchStream, FetchError> {
+    let layout = location.layout();
+    let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id) else {
+        return Err(lost("of no name", "the scheduler does not say where its result lies"));
+    };
+    let Some(client) = clients.get(&(executor.host.clone(), port(executor.port))) else {
+        return Err(lost(&executor.id, "it is not connected"));
+    };
+    let mut client = client.clone();
+    client
+        .fetch_partition(&executor.id, &partition.into(), location.file_id, layout, true)
+        .await
+        .map_err(|error| lost(&executor.id, error))
+}
+
+/// The rows of a finished plan, one partition after the other; no more than a batch or two are in memory.
+pub(super) struct FetchedRows {
+    clients: HashMap<Address, BallistaClient>,
+    settings: ClusterSettings,
+    waiting: std::vec::IntoIter<PartitionLocation>,
+    open: Option<(String, SendableRecordBatchStream)>,
+}
+
+impl FetchedRows {
+    /// Connects to the executors that hold them.
+    pub(super) async fn connect(
+        mut locations: Vec<PartitionLocation>,
+        settings: ClusterSettings,
+    ) -> Result<Self, FetchError> {
+        cambist_engine::fault::point("cluster.fetching");
+        let clients = connect(&locations, settings.fetch_timeout).await?;
+        let partition = |location: &PartitionLocation| {
+            location.partition_id.as_ref().map_or(0, |partition| partition.partition_id)
+        };
+        locations.sort_by_key(partition);
+        Ok(Self { clients, settings, waiting: locations.into_iter(), open: None })
+    }
+
+    /// Returns the next rows. Only the wait for an executor is bounded: a reader may take its time.
+    pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>, FetchError> {
+        let patience = self.settings.fetch_timeout;
+        loop {
+            let Some((executor, rows)) = &mut self.open else {
+                let Some(location) = self.waiting.next() else { return Ok(None) };
+                let executor = executor_of(&location);
+                let opening = timeout(patience, open(location, &self.clients)).await;
+                let rows = opening.map_err(|_| lost(&executor, "it does not answer in time"))??;
+                self.open = Some((executor, rows));
+                continue;
+            };
+            let next = timeout(patience, rows.try_next()).await;
+            let next = next.map_err(|_| lost(executor, "it does not answer in time"))?;
+            match next.map_err(|error| lost(executor, error))? {
+                Some(batch) => return Ok(Some(batch)),
+                None => self.open = None,
+            }
+        }
+    }
+}
+
+fn executor_of(location: &PartitionLocation) -> String {
+    location.executor_meta.as_ref().map_or_else(|| "of no name".to_owned(), |executor| executor.id.clone())
 }
 
 fn bytes_of(batches: &[RecordBatch]) -> usize {

@@ -8,14 +8,19 @@ use ballista_core::serde::protobuf::job_status::Status;
 use ballista_core::serde::protobuf::{JobStatus, PartitionLocation};
 use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use cambist_engine::progress::RunProgress;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
+use futures::stream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::cluster::Cluster;
-use super::fetch::{FetchError, fetch};
+use super::fetch::{FetchError, FetchedRows, fetch};
 use super::metrics::count;
 use super::outcome::{Reach, Setback, distrust, reach, setback, standing};
 use cambist_engine::failure::{FailureKind, TaskFailure};
@@ -66,27 +71,13 @@ impl Submission {
         Ok(Self { cluster: Arc::clone(cluster), job, statuses, losses, losses_before, ended: false })
     }
 
-    /// Waits for the end and fetches the rows.
-    pub(super) async fn rows(mut self, progress: &RunProgress) -> Result<Vec<RecordBatch>, Setback> {
+    /// Waits for the end; the rows then lie with the executors.
+    pub(super) async fn delivery(mut self, progress: &RunProgress) -> Result<Delivery, Setback> {
         let locations = self.watch(progress).await?;
         let graph = self.trusted_graph().await?;
         show(progress, reach(graph.as_ref()));
         let several_stages = graph.stage_count() > 1;
-        let fetched = fetch(standing(locations, graph.as_ref()), &self.cluster.settings).await;
-        let manager = &self.cluster.server.state.executor_manager;
-        manager.clean_up_job_data(self.job.clone());
-        let rows = fetched.map_err(|error| match error {
-            FetchError::Lost { .. } => Setback::Lost(error.to_string()),
-            FetchError::TooLarge { .. } => Setback::Task(TaskFailure {
-                kind: FailureKind::Resources,
-                message: error.to_string(),
-                hint: Some("select fewer rows, or write them to a table".to_owned()),
-            }),
-        })?;
-        if several_stages {
-            self.check_losses()?;
-        }
-        Ok(rows)
+        Ok(Delivery { locations: standing(locations, graph.as_ref()), several_stages, submission: self })
     }
 
     /// Watches the plan until it has succeeded.
@@ -178,6 +169,82 @@ impl Submission {
     fn executors_lost(&self) -> bool {
         *self.losses.borrow() != self.losses_before
     }
+}
+
+/// The rows of a finished plan; they are removed from the executors when nobody wants them any more.
+pub(super) struct Delivery {
+    submission: Submission,
+    locations: Vec<PartitionLocation>,
+    several_stages: bool,
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        // It spawns what it does.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            let manager = &self.submission.cluster.server.state.executor_manager;
+            manager.clean_up_job_data(self.submission.job.clone());
+        }
+    }
+}
+
+impl Delivery {
+    /// Fetches all rows.
+    pub(super) async fn collect(mut self) -> Result<Vec<RecordBatch>, Setback> {
+        let locations = std::mem::take(&mut self.locations);
+        let rows = fetch(locations, &self.submission.cluster.settings).await.map_err(not_fetched)?;
+        self.check()?;
+        Ok(rows)
+    }
+
+    /// Fetches the rows while they are read, in the order of the plan's partitions. The first ones are there
+    /// when this returns, so that until then the plan can be run again.
+    pub(super) async fn stream(mut self, schema: SchemaRef) -> Result<SendableRecordBatchStream, Setback> {
+        let locations = std::mem::take(&mut self.locations);
+        let settings = self.submission.cluster.settings.clone();
+        let mut rows = FetchedRows::connect(locations, settings).await.map_err(not_fetched)?;
+        let first = rows.next().await.map_err(not_fetched)?;
+        let state = (self, rows, Some(first));
+        let stream = stream::try_unfold(state, |(delivery, mut rows, first)| async move {
+            let next = match first {
+                Some(first) => first,
+                None => rows.next().await.map_err(|error| begun(not_fetched(error)))?,
+            };
+            match next {
+                Some(batch) => Ok(Some((batch, (delivery, rows, None)))),
+                None => delivery.check().map_err(begun).map(|()| None),
+            }
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
+    }
+
+    fn check(&self) -> Result<(), Setback> {
+        if self.several_stages { self.submission.check_losses() } else { Ok(()) }
+    }
+}
+
+fn not_fetched(error: FetchError) -> Setback {
+    match error {
+        FetchError::Lost { .. } => Setback::Lost(error.to_string()),
+        FetchError::TooLarge { .. } => Setback::Task(TaskFailure {
+            kind: FailureKind::Resources,
+            message: error.to_string(),
+            hint: Some("select fewer rows, or write them to a table".to_owned()),
+        }),
+    }
+}
+
+/// A setback after rows were read: only the reader can ask again.
+fn begun(setback: Setback) -> DataFusionError {
+    let failure = match setback {
+        Setback::Task(failure) => failure,
+        Setback::Lost(reason) => TaskFailure {
+            kind: FailureKind::Transient,
+            message: format!("the result was lost while it was read: {reason}"),
+            hint: Some("send the query again".to_owned()),
+        },
+    };
+    failure.into_error()
 }
 
 /// Where no metric says how much was read, tasks of equal size do.

@@ -10,10 +10,33 @@ use cambist_jobs::error::{JobError, Result};
 /// The scheduler's URL where `--cluster` is not given.
 pub(crate) const CLUSTER: &str = "CAMBIST_CLUSTER";
 
+/// The server of `cambist sql` where `--endpoint` is not given.
+pub(crate) const SQL_ENDPOINT: &str = "CAMBIST_SQL_ENDPOINT";
+
+/// Who asks it, where `--user` is not given.
+pub(crate) const SQL_USER: &str = "CAMBIST_USER";
+
+/// Their password.
+pub(crate) const SQL_PASSWORD: &str = "CAMBIST_PASSWORD";
+
+/// A token instead.
+pub(crate) const SQL_TOKEN: &str = "CAMBIST_TOKEN";
+
+/// The certificate that vouches for the server's, where `--tls-ca` is not given.
+pub(crate) const SQL_CA: &str = "CAMBIST_TLS_CA";
+
+/// The file of users where `--credentials` is not given.
+pub(crate) const CREDENTIALS: &str = "CAMBIST_CREDENTIALS";
+
 /// Where programs keep what should outlive them; the XDG base directory specification names it.
 const STATE_HOME: &str = "XDG_STATE_HOME";
 
 const HOME: &str = "HOME";
+
+/// Returns a secret, where the environment has one that is not empty.
+pub(crate) fn secret(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
 
 /// Returns a folder of ours below the user's folder for state.
 ///

@@ -61,6 +61,13 @@ pub(crate) fn prompt(text: &str) {
     let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
 }
 
+/// Asks for a secret on the terminal, which does not show it.
+pub(crate) fn ask_secret(text: &str) -> Result<String> {
+    rpassword::prompt_password(text).map_err(|error| {
+        JobError::usage("there is no terminal to ask for a password on").caused_by(error)
+    })
+}
+
 /// Prints an error with its causes and its hint, and returns its exit code.
 pub(crate) fn report_error(error: &JobError) -> ExitCode {
     note(&format!("error: {error}"));

@@ -90,6 +90,19 @@ async fn open(stores: &Stores, output: &str) -> Result<Table> {
     Table::open(stores, &root).await.map_err(|error| of_table(&error))
 }
 
+/// Tells whether a table of ours lies at `url`.
+///
+/// # Errors
+/// Where the store fails.
+pub async fn is_table(stores: &Stores, url: &str) -> Result<bool> {
+    // A glob is no place of a table.
+    let Ok(root) = Location::parse(url) else { return Ok(false) };
+    match Table::exists(stores, &root).await {
+        Ok(exists) => Ok(exists),
+        Err(error) => Err(of_table(&error)),
+    }
+}
+
 /// Lists the newest `limit` commits, newest first.
 ///
 /// # Errors

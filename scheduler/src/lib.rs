@@ -5,6 +5,9 @@ pub mod client;
 pub mod http;
 mod scheduler;
 pub mod service;
+pub mod sql;
+mod workers;
 
 use cambist_engine::failure::chain;
-pub use scheduler::{Scheduler, SchedulerConfig, SchedulerError, run};
+pub use scheduler::{Scheduler, SchedulerConfig, SchedulerError, SqlEndpoint, run};
+pub use workers::WorkerSettings;

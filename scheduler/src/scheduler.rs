@@ -1,24 +1,28 @@
-//! The scheduler process: the cluster, the job service on it, and the HTTP interface of both.
+//! The serving process: who does the work, the job service on it, and how both are reached: HTTP, and SQL over
+//! Flight.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use cambist_engine::distributed::PLAN_VERSION;
-use cambist_engine::executor_id::VERSION;
 use cambist_engine::store::Stores;
+use cambist_flight::{FlightServer, FlightServerError, FlightSettings};
 use cambist_jobs::error::{ErrorKind, JobError};
+use cambist_sql::audit::AuditLog;
+use cambist_sql::{Environment, SqlError, SqlErrorKind, SqlService, SqlSettings};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::ballista::{Cluster, ClusterError, ClusterSettings, ExecutorView};
-use crate::http::{self, ClusterInfo, ClusterView, Measure};
+use crate::ballista::ClusterError;
+use crate::http;
 use crate::service::{Clock, JobService, ServiceError, ServiceSettings};
+use crate::sql::ServiceRuns;
+use crate::workers::{WorkerSettings, Workers};
 
-/// How long requests at work may take once everything else has stopped.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long requests at work, results among them, may take once everything else has stopped.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What a scheduler needs to know.
 #[derive(Clone, Debug)]
@@ -27,8 +31,21 @@ pub struct SchedulerConfig {
     pub listen: SocketAddr,
     /// The job service.
     pub service: ServiceSettings,
-    /// The cluster.
-    pub cluster: ClusterSettings,
+    /// Who does the work.
+    pub workers: WorkerSettings,
+    /// SQL over Flight, if it is served.
+    pub sql: Option<SqlEndpoint>,
+}
+
+/// What serving SQL needs to know.
+#[derive(Clone, Debug)]
+pub struct SqlEndpoint {
+    /// Tables, rates, limits.
+    pub settings: SqlSettings,
+    /// Where it listens, and who may come in.
+    pub flight: FlightSettings,
+    /// Where statements are noted.
+    pub audit: Arc<dyn AuditLog>,
 }
 
 /// Why a scheduler does not start, or has stopped.
@@ -52,6 +69,12 @@ pub enum SchedulerError {
     /// The job service does not start.
     #[error("the job service does not start")]
     Service(#[source] ServiceError),
+    /// What SQL is told does not hold together.
+    #[error("SQL cannot be served")]
+    Sql(#[source] SqlError),
+    /// The Flight endpoint does not start, or has failed.
+    #[error("SQL cannot be served over Flight")]
+    Flight(#[source] FlightServerError),
 }
 
 impl From<SchedulerError> for JobError {
@@ -61,6 +84,10 @@ impl From<SchedulerError> for JobError {
                 ErrorKind::Usage
             }
             SchedulerError::Service(ServiceError::Store(store)) if !store.is_retryable() => ErrorKind::Usage,
+            SchedulerError::Sql(error) if error.kind != SqlErrorKind::Unavailable => ErrorKind::Usage,
+            SchedulerError::Flight(error) if !matches!(error, FlightServerError::Serve { .. }) => {
+                ErrorKind::Usage
+            }
             _ => ErrorKind::Infrastructure,
         };
         let message = error.to_string();
@@ -70,6 +97,12 @@ impl From<SchedulerError> for JobError {
             }
             SchedulerError::Cluster(source) => Self::new(kind, message).caused_by(source),
             SchedulerError::Service(source) => Self::new(kind, message).caused_by(source),
+            SchedulerError::Sql(mut source) => {
+                let hint = source.hint.take();
+                let error = Self::new(kind, message).caused_by(source);
+                Self { hint, ..error }
+            }
+            SchedulerError::Flight(source) => Self::new(kind, message).caused_by(source),
         }
     }
 }
@@ -79,8 +112,9 @@ impl From<SchedulerError> for JobError {
 pub struct Scheduler {
     listener: TcpListener,
     http_addr: SocketAddr,
-    cluster: Arc<Cluster>,
+    workers: Workers,
     service: JobService,
+    flight: Option<FlightServer>,
 }
 
 impl Scheduler {
@@ -94,18 +128,42 @@ impl Scheduler {
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let http_addr = listener.local_addr().map_err(listen)?;
         let stores = Stores::new();
-        let cluster =
-            Cluster::start(config.cluster, stores.clone()).await.map_err(SchedulerError::Cluster)?;
-        let service = JobService::start(config.service, stores, cluster.execution(), clock);
+        let workers =
+            Workers::start(config.workers, stores.clone()).await.map_err(SchedulerError::Cluster)?;
+        let state_url = config.service.state_url.clone();
+        let execution = workers.execution();
+        let service = JobService::start(config.service, stores.clone(), execution, Arc::clone(&clock));
         let service = match service.await {
             Ok(service) => service,
             Err(error) => {
-                cluster.shutdown().await;
+                workers.shutdown().await;
                 return Err(SchedulerError::Service(error));
             }
         };
-        tracing::info!(%http_addr, rpc_addr = %cluster.rpc_addr(), "the scheduler listens");
-        Ok(Self { listener, http_addr, cluster, service })
+        let flight = match config.sql {
+            None => None,
+            Some(endpoint) => {
+                let environment = Environment {
+                    stores,
+                    execution: workers.execution(),
+                    runs: Arc::new(ServiceRuns::new(service.clone())),
+                    executors: workers.executors(),
+                    audit: endpoint.audit,
+                    clock: Arc::clone(&clock),
+                    state_url: format!("{}/sql", state_url.trim_end_matches('/')),
+                };
+                match flight(endpoint.settings, endpoint.flight, environment).await {
+                    Ok(flight) => Some(flight),
+                    Err(error) => {
+                        service.stop().await;
+                        workers.shutdown().await;
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        tracing::info!(%http_addr, "the server listens");
+        Ok(Self { listener, http_addr, workers, service, flight })
     }
 
     /// Returns where the HTTP interface listens.
@@ -113,9 +171,17 @@ impl Scheduler {
         self.http_addr
     }
 
-    /// Returns where executors register.
-    pub fn rpc_addr(&self) -> SocketAddr {
-        self.cluster.rpc_addr()
+    /// Returns where executors register; nowhere where this process does the work.
+    pub fn rpc_addr(&self) -> Option<SocketAddr> {
+        match &self.workers {
+            Workers::Cluster(cluster) => Some(cluster.rpc_addr()),
+            Workers::InProcess(_) => None,
+        }
+    }
+
+    /// Returns where SQL is served, if it is.
+    pub fn flight_addr(&self) -> Option<SocketAddr> {
+        self.flight.as_ref().map(FlightServer::addr)
     }
 
     /// Serves until `shutdown`; then runs may finish for a while, and what is left is resumed at the next
@@ -124,34 +190,54 @@ impl Scheduler {
     /// # Errors
     /// Where the listener fails.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), SchedulerError> {
-        let router = http::router(self.service.clone(), Arc::new(JoinedCluster(Arc::clone(&self.cluster))));
-        let (close, closed) = oneshot::channel::<()>();
-        let serving = http::serve(self.listener, router, async {
-            // Dropped or sent: both mean the end.
-            let _ = closed.await;
-        });
-        let mut serving = tokio::spawn(serving);
+        let router = http::router(self.service.clone(), Arc::new(self.workers.clone()));
+        let (close, closed) = watch::channel(false);
+        let mut endpoints = JoinSet::new();
+        let serving = http::serve(self.listener, router, told(closed.clone()));
+        endpoints.spawn(async { serving.await.map_err(SchedulerError::Serve) });
+        if let Some(flight) = self.flight {
+            let serving = flight.serve(told(closed));
+            endpoints.spawn(async { serving.await.map_err(SchedulerError::Flight) });
+        }
         let failed = tokio::select! {
             () = shutdown => None,
-            ended = &mut serving => Some(SchedulerError::Serve(of_task(ended))),
+            Some(ended) = endpoints.join_next() => Some(why(ended)),
         };
         tracing::info!("stopping: no new runs");
         self.service.stop().await;
-        drop(close);
-        if failed.is_none() && tokio::time::timeout(CLOSE_PATIENCE, &mut serving).await.is_err() {
-            serving.abort();
+        close.send_replace(true);
+        let ended = async { while endpoints.join_next().await.is_some() {} };
+        if tokio::time::timeout(CLOSE_PATIENCE, ended).await.is_err() {
+            endpoints.shutdown().await;
         }
-        self.cluster.shutdown().await;
+        self.workers.shutdown().await;
         failed.map_or(Ok(()), Err)
     }
 }
 
-fn of_task(ended: Result<io::Result<()>, tokio::task::JoinError>) -> io::Error {
+async fn told(mut close: watch::Receiver<bool>) {
+    // An error means that the server itself has gone.
+    let _ = close.wait_for(|close| *close).await;
+}
+
+/// Why an endpoint has ended that was not told to.
+fn why(ended: Result<Result<(), SchedulerError>, tokio::task::JoinError>) -> SchedulerError {
     match ended {
         Ok(Err(error)) => error,
-        Ok(Ok(())) => io::Error::other("it has ended"),
-        Err(failed) => io::Error::other(failed),
+        Ok(Ok(())) => SchedulerError::Serve(io::Error::other("it has ended")),
+        Err(failed) => SchedulerError::Serve(io::Error::other(failed)),
     }
+}
+
+/// Returns the Flight endpoint of a SQL service.
+async fn flight(
+    settings: SqlSettings,
+    flight: FlightSettings,
+    environment: Environment,
+) -> Result<FlightServer, SchedulerError> {
+    let clock = Arc::clone(&environment.clock);
+    let sql = SqlService::start(settings, environment).await.map_err(SchedulerError::Sql)?;
+    FlightServer::start(flight, sql, clock).await.map_err(SchedulerError::Flight)
 }
 
 /// Starts a scheduler and serves until `shutdown`.
@@ -164,45 +250,4 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), SchedulerError> {
     Scheduler::start(config, clock).await?.serve(shutdown).await
-}
-
-/// The cluster as the HTTP interface tells of it.
-#[derive(Debug)]
-struct JoinedCluster(Arc<Cluster>);
-
-#[async_trait]
-impl ClusterView for JoinedCluster {
-    fn info(&self) -> ClusterInfo {
-        ClusterInfo {
-            version: VERSION.to_owned(),
-            plan_version: PLAN_VERSION,
-            rpc_host: self.0.rpc_external_host().to_owned(),
-            rpc_port: self.0.rpc_addr().port(),
-        }
-    }
-
-    async fn executors(&self) -> Vec<ExecutorView> {
-        self.0.executors().await
-    }
-
-    async fn measures(&self) -> Vec<Measure> {
-        let counted = self.0.metrics().await;
-        let measure = |name, help, value| Measure { name, help, value };
-        vec![
-            measure("cambist_executors", "Executors that take tasks", counted.executors),
-            measure("cambist_vcores", "Tasks that the executors can run at once", counted.vcores_total),
-            measure("cambist_vcores_free", "Of these, free ones", counted.vcores_free),
-            measure("cambist_tasks_running", "Tasks that run", counted.tasks_running),
-            measure("cambist_tasks_ended_total", "Tasks that have ended, well or badly", counted.tasks_ended),
-            measure("cambist_plans_running", "Plans that run", counted.plans_running),
-            measure(
-                "cambist_plan_submissions_total",
-                "Plans submitted, repeats included",
-                counted.submissions,
-            ),
-            measure("cambist_plan_resubmissions_total", "Plans submitted again", counted.resubmissions),
-            measure("cambist_plan_stalls_total", "Plans in which nothing moved for too long", counted.stalls),
-            measure("cambist_executor_restarts_total", "Executors told to restart", counted.restarts),
-        ]
-    }
 }

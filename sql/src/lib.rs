@@ -9,6 +9,7 @@ pub mod access;
 pub mod audit;
 pub mod catalog;
 mod error;
+pub mod output;
 mod prepared;
 mod queries;
 mod runs;

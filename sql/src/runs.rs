@@ -71,7 +71,7 @@ pub struct ExecutorRow {
     pub executor_id: String,
     /// Its host.
     pub host: String,
-    /// Whether it takes tasks: `active`, `draining` or `lost`.
+    /// Whether it takes tasks: `active`, `terminating` or `lost`.
     pub status: String,
     /// Tasks that it can run at once.
     pub vcores_total: u32,

@@ -8,6 +8,7 @@ mod rates;
 mod restate;
 mod run;
 mod servers;
+mod sql;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +29,10 @@ pub(crate) use self::rates::{RatesCommand, RatesFetchArguments};
 pub(crate) use self::restate::{ReadyArguments, RestateArguments};
 pub(crate) use self::run::{ClusterArgument, PlaceArguments, RunArguments};
 pub(crate) use self::servers::{ExecutorArguments, SchedulerArguments};
+pub(crate) use self::sql::{
+    FlightArguments, LoginArguments, ResultFormat, RoleChoice, ServeArguments, SqlArguments, UsersArguments,
+    UsersCommand,
+};
 use crate::duration;
 
 /// Turns raw multi-currency transactions into audited single-currency tables, right to the last minor unit.
@@ -72,8 +77,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ClusterCommand,
     },
+    /// Ask in SQL: raw files, tables and rates, here or at a server.
+    Sql(Box<SqlArguments>),
+    /// Serve SQL over Arrow Flight SQL, and runs over HTTP, doing the work in this process.
+    Serve(Box<ServeArguments>),
+    /// Keep the file of those who may send SQL to a server.
+    Users(UsersArguments),
     /// Serve a cluster: plan and watch its runs, share out their tasks.
-    Scheduler(SchedulerArguments),
+    Scheduler(Box<SchedulerArguments>),
     /// Work for a cluster: run the tasks that its scheduler gives out.
     Executor(ExecutorArguments),
     /// Show how one row got its figure.
@@ -96,7 +107,7 @@ impl Command {
     pub(crate) fn is_server(&self) -> bool {
         matches!(
             self,
-            Self::Scheduler(_) | Self::Executor(_) | Self::Rates { command: RatesCommand::Sink(_) }
+            Self::Scheduler(_) | Self::Serve(_) | Self::Executor(_) | Self::Rates { command: RatesCommand::Sink(_) }
         )
     }
 }

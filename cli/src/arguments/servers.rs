@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, value_parser};
 
+use super::FlightArguments;
+
 #[derive(Debug, Args)]
 pub(crate) struct SchedulerArguments {
     /// Where requests are taken: runs, status, metrics. Port 0 takes a free one.
@@ -43,6 +45,11 @@ pub(crate) struct SchedulerArguments {
     /// at the next start.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = value_parser!(u64).range(0..=86_400))]
     pub(crate) stop_grace: u64,
+    /// Serve SQL here too, over Arrow Flight SQL [default: nowhere]. Port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) flight_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) flight: FlightArguments,
     /// Go on when the terminal is closed.
     #[arg(long, hide = true)]
     pub(crate) detached: bool,

@@ -12,8 +12,11 @@ mod restate;
 mod run;
 mod runs;
 mod scheduler;
+mod serve;
 mod server;
+mod sql;
 mod table;
+mod users;
 mod verify;
 
 use std::process::ExitCode;
@@ -35,7 +38,10 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode> {
         Command::Run(arguments) => run::run(arguments).await,
         Command::Runs { command } => runs::run(command).await,
         Command::Cluster { command } => cluster::run(command).await,
-        Command::Scheduler(arguments) => scheduler::run(arguments).await,
+        Command::Sql(arguments) => sql::run(*arguments).await,
+        Command::Serve(arguments) => serve::run(*arguments).await,
+        Command::Users(arguments) => users::run(arguments),
+        Command::Scheduler(arguments) => scheduler::run(*arguments).await,
         Command::Executor(arguments) => executor::run(arguments).await,
         Command::Explain(arguments) => explain::run(&arguments).await,
         Command::Verify(arguments) => verify::run(&arguments).await,

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cambist_jobs::error::{JobError, Result};
-use cambist_scheduler::SchedulerConfig;
+use cambist_scheduler::{SchedulerConfig, WorkerSettings};
 use cambist_scheduler::ballista::ClusterSettings;
 use cambist_scheduler::service::ServiceSettings;
 
-use super::server;
+use super::{serve, server};
 use crate::arguments::SchedulerArguments;
 use crate::{clock, environment};
 
@@ -29,6 +29,10 @@ fn config(arguments: SchedulerArguments) -> Result<SchedulerConfig> {
         Some(host) => host,
         None => address_of(arguments.rpc_listen)?,
     };
+    let sql = match arguments.flight_listen {
+        Some(listen) => Some(serve::endpoint(listen, &arguments.flight)?),
+        None => None,
+    };
     let seconds = Duration::from_secs;
     let defaults = ClusterSettings::default();
     Ok(SchedulerConfig {
@@ -39,7 +43,7 @@ fn config(arguments: SchedulerArguments) -> Result<SchedulerConfig> {
             stop_grace: seconds(arguments.stop_grace),
             ..ServiceSettings::new(state_url)
         },
-        cluster: ClusterSettings {
+        workers: WorkerSettings::Cluster(ClusterSettings {
             rpc_listen: arguments.rpc_listen,
             rpc_external_host,
             executor_timeout: seconds(arguments.executor_timeout),
@@ -49,7 +53,8 @@ fn config(arguments: SchedulerArguments) -> Result<SchedulerConfig> {
             stall_timeout: seconds(arguments.stall_timeout),
             resubmissions_max: arguments.resubmissions,
             ..defaults
-        },
+        }),
+        sql,
     })
 }
 

@@ -55,6 +55,15 @@ pub struct Table {
 }
 
 impl Table {
+    /// Tells whether there is a table, without opening it.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn exists(stores: &Stores, root: &Location) -> Result<bool, TableError> {
+        let roots = Roots::new(stores, root)?;
+        Ok(roots.main.refuse_file().is_ok() && roots.main.any_record().await?.is_some())
+    }
+
     /// Opens a table that exists, to read or maintain it; commits that were left unpublished are published first.
     ///
     /// # Errors

@@ -58,6 +58,17 @@ pub enum ExecutorStatus {
     Lost,
 }
 
+impl ExecutorStatus {
+    /// Returns the name that JSON has.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Terminating => "terminating",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Vcores {
     total: u32,

@@ -239,6 +239,11 @@ impl JobService {
         self.inner.records.check().await
     }
 
+    /// Tells whether it is being stopped: no new runs, and those at work are left to the next start.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.is_stopping()
+    }
+
     /// Returns the service's own counters.
     pub fn metrics(&self) -> &ServiceMetrics {
         &self.inner.metrics

@@ -16,6 +16,13 @@ pub enum TableKind {
     Rates,
 }
 
+impl TableSettings {
+    /// Declares what lies at `url`, with everything else by default.
+    pub fn new(url: impl Into<String>, kind: TableKind) -> Self {
+        Self { url: url.into(), kind, format: None, encoding: None, delimiter: None, types: BTreeMap::new() }
+    }
+}
+
 /// `[tables.NAME]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

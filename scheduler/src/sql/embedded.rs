@@ -1,0 +1,69 @@
+//! SQL inside a command: no server, nothing that outlives it.
+
+use std::sync::Arc;
+
+use cambist_engine::execution::InProcess;
+use cambist_engine::store::Stores;
+use cambist_jobs::error::{ErrorKind, JobError, JobFailure};
+use cambist_sql::audit::TracedAudit;
+use cambist_sql::{Environment, NoExecutors, SqlService, SqlSettings};
+use tempfile::TempDir;
+
+use super::ServiceRuns;
+use crate::service::{Clock, JobService, ServiceSettings};
+
+/// A SQL service with a job service of its own, both in this process. What they keep goes with them.
+#[derive(Debug)]
+pub struct EmbeddedSql {
+    service: SqlService,
+    jobs: JobService,
+    /// Removed at the end.
+    _folder: TempDir,
+}
+
+impl EmbeddedSql {
+    /// Starts it; plans run as `cores` tasks at once.
+    ///
+    /// # Errors
+    /// Where the settings do not hold together, or there is no room for temporary files.
+    pub async fn start(settings: SqlSettings, cores: usize, clock: Clock) -> Result<Self, JobError> {
+        let folder = tempfile::Builder::new().prefix("cambist-sql-").tempdir().map_err(|error| {
+            JobError::new(ErrorKind::Infrastructure, "no temporary folder can be made").caused_by(error)
+        })?;
+        let place = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        let stores = Stores::new();
+        let execution = Arc::new(InProcess { cores });
+        let jobs = JobService::start(
+            ServiceSettings::new(place("runs")),
+            stores.clone(),
+            Arc::clone(&execution) as _,
+            Arc::clone(&clock),
+        )
+        .await
+        .map_err(|error| JobError::from(JobFailure::from(&error)))?;
+        let environment = Environment {
+            stores,
+            execution,
+            runs: Arc::new(ServiceRuns::new(jobs.clone())),
+            executors: Arc::new(NoExecutors),
+            audit: Arc::new(TracedAudit),
+            clock,
+            state_url: place("sql"),
+        };
+        let service = SqlService::start(settings, environment).await.map_err(|error| JobError {
+            hint: error.hint.clone(),
+            ..JobError::usage(error.message)
+        })?;
+        Ok(Self { service, jobs, _folder: folder })
+    }
+
+    /// Returns the service.
+    pub fn service(&self) -> &SqlService {
+        &self.service
+    }
+
+    /// Ends it; runs at work are given up.
+    pub async fn stop(self) {
+        self.jobs.stop().await;
+    }
+}

@@ -61,7 +61,7 @@ impl Table {
     /// Where the store fails.
     pub async fn exists(stores: &Stores, root: &Location) -> Result<bool, TableError> {
         let roots = Roots::new(stores, root)?;
-        Ok(roots.main.refuse_file().is_ok() && roots.main.any_record().await?.is_some())
+        Ok(roots.main.refuse_file().is_ok() && roots.main.any_commit().await?.is_some())
     }
 
     /// Opens a table that exists, to read or maintain it; commits that were left unpublished are published first.

@@ -54,7 +54,9 @@ impl<V> Held<V> {
         let mut own = items.values().filter(|item| item.user == user).count();
         while own >= self.bound.per_user {
             let idle = items.iter().filter(|(_, item)| item.user == user && !item.is_busy);
-            let Some(oldest) = idle.min_by_key(|(_, item)| item.used_at).map(|(name, _)| *name) else { break };
+            let Some(oldest) = idle.min_by_key(|(_, item)| item.used_at).map(|(name, _)| *name) else {
+                break;
+            };
             items.remove(&oldest);
             own -= 1;
         }

@@ -102,6 +102,11 @@ impl FlightServer {
         self.addr
     }
 
+    #[cfg(test)]
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
     /// Serves until `shutdown`. Results that flow then may end within the grace; what is left is stopped, and its
     /// clients are told so.
     ///

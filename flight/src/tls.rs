@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rcgen::KeyUsagePurpose;
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use tonic::transport::Identity;
 
 use crate::credentials::write_private;
@@ -39,10 +39,13 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Makes an authority that vouches for one certificate; nobody keeps the authority's own key.
 fn make(folder: &Path, names: &[String]) -> Result<()> {
-    let made = certificates(names)
-        .map_err(|error| FlightServerError::Certificate { reason: error.to_string() })?;
-    fs::create_dir_all(folder)
-        .map_err(|source| FlightServerError::File { action: "write", path: folder.to_owned(), source })?;
+    let made =
+        certificates(names).map_err(|error| FlightServerError::Certificate { reason: error.to_string() })?;
+    fs::create_dir_all(folder).map_err(|source| FlightServerError::File {
+        action: "write",
+        path: folder.to_owned(),
+        source,
+    })?;
     write_private(&folder.join(KEY), made.key.as_bytes())?;
     write_private(&folder.join(CERTIFICATE), made.certificate.as_bytes())?;
     write_private(&folder.join(AUTHORITY), made.authority.as_bytes())?;

@@ -1,8 +1,8 @@
 //! What the headers of a call present: credentials, a cookie, options of the session.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use cambist_sql::SessionOptions;
 use tonic::Status;
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};

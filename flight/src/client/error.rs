@@ -86,9 +86,7 @@ impl ClientError {
             _ => ClientErrorKind::Internal,
         };
         match status.message().split_once(HINT_MARK) {
-            Some((message, hint)) => {
-                Self { kind, message: message.to_owned(), hint: Some(hint.to_owned()) }
-            }
+            Some((message, hint)) => Self { kind, message: message.to_owned(), hint: Some(hint.to_owned()) },
             None => Self { kind, message: status.message().to_owned(), hint: None },
         }
     }

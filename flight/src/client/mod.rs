@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use arrow_flight::flight_service_client::FlightServiceClient;
-use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::sql::CommandGetTables;
+use arrow_flight::sql::client::FlightSqlServiceClient;
 use arrow_flight::{FlightInfo, HandshakeRequest};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -49,7 +49,9 @@ pub enum Login {
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Password { user, .. } => f.debug_struct("Password").field("user", user).finish_non_exhaustive(),
+            Self::Password { user, .. } => {
+                f.debug_struct("Password").field("user", user).finish_non_exhaustive()
+            }
             Self::Token(_) => f.write_str("Token(…)"),
         }
     }
@@ -97,9 +99,11 @@ impl Connection {
     /// # Errors
     /// Where the endpoint is not valid, cannot be reached, is not trusted, or does not let the user in.
     pub async fn open(settings: &ConnectSettings) -> Result<Self, ClientError> {
-        let channel = endpoint(settings).await?.connect().await.map_err(|error| {
-            ClientError::of_transport(&settings.endpoint, &error)
-        })?;
+        let channel = endpoint(settings)
+            .await?
+            .connect()
+            .await
+            .map_err(|error| ClientError::of_transport(&settings.endpoint, &error))?;
         let mut inner = FlightServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let token = log_in(&mut inner, settings).await?;
         let mut client = FlightSqlServiceClient::new_from_inner(inner);
@@ -130,7 +134,8 @@ impl Connection {
     /// # Errors
     /// Where the server cannot be asked.
     pub async fn tables(&mut self) -> Result<Vec<ServerTable>, ClientError> {
-        let info = self.client.get_tables(CommandGetTables::default()).await.map_err(ClientError::of_flight)?;
+        let info =
+            self.client.get_tables(CommandGetTables::default()).await.map_err(ClientError::of_flight)?;
         let batches: Vec<RecordBatch> = self.rows(info).await?.stream.try_collect().await?;
         let mut tables = Vec::new();
         for batch in &batches {
@@ -144,8 +149,7 @@ impl Connection {
     }
 
     async fn rows(&mut self, info: FlightInfo) -> Result<ResultRows, ClientError> {
-        let tickets: Vec<_> =
-            info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.clone()).collect();
+        let tickets: Vec<_> = info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.clone()).collect();
         let schema = if info.schema.is_empty() {
             Schema::empty()
         } else {

@@ -129,9 +129,5 @@ impl Directory {
 
 fn stamp(path: &PathBuf) -> io::Result<Stamp> {
     let found = std::fs::metadata(path)?;
-    Ok(Stamp {
-        inode: found.ino(),
-        length: found.len(),
-        modified: (found.mtime(), found.mtime_nsec()),
-    })
+    Ok(Stamp { inode: found.ino(), length: found.len(), modified: (found.mtime(), found.mtime_nsec()) })
 }

@@ -88,9 +88,7 @@ impl CredentialsFile {
         match fs::read_to_string(&self.path) {
             Ok(text) => Credentials::from_toml(&text).map_err(|reason| self.invalid(reason)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Credentials::default()),
-            Err(source) => {
-                Err(FlightServerError::File { action: "read", path: self.path.clone(), source })
-            }
+            Err(source) => Err(FlightServerError::File { action: "read", path: self.path.clone(), source }),
         }
     }
 

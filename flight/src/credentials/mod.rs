@@ -171,6 +171,7 @@ fn check_name(name: &str) -> Result<()> {
 
 fn is_hash(token: &str) -> bool {
     token.strip_prefix(HASH_MARK).is_some_and(|digits| {
-        digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit))
+        digits.len() == 64
+            && digits.bytes().all(|digit| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit))
     })
 }

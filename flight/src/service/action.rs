@@ -17,8 +17,8 @@ use super::Inner;
 use super::info::{refuse_transaction, schema_bytes};
 use super::results::Cancelled;
 use super::session_options::{
-    CloseSessionRequest, CloseSessionResult, GetSessionOptionsRequest, SetSessionOptionsRequest, closed, get_options,
-    set_options,
+    CloseSessionRequest, CloseSessionResult, GetSessionOptionsRequest, SetSessionOptionsRequest, closed,
+    get_options, set_options,
 };
 use crate::authentication::Caller;
 use crate::status::status_of;

@@ -112,8 +112,9 @@ impl Inner {
 
 /// Reads a command of Flight SQL.
 pub(super) fn read_command(bytes: &[u8]) -> Result<Command, Status> {
-    let unreadable =
-        |error: &dyn std::fmt::Display| Status::invalid_argument(format!("the command cannot be read: {error}"));
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Status::invalid_argument(format!("the command cannot be read: {error}"))
+    };
     let any = Any::decode(bytes).map_err(|error| unreadable(&error))?;
     Command::try_from(any).map_err(|error| unreadable(&error))
 }

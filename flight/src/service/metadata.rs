@@ -37,9 +37,12 @@ impl std::fmt::Debug for Facts {
 
 impl Facts {
     pub(super) fn new() -> Result<Self> {
-        let defect = |error: arrow_flight::error::FlightError| FlightServerError::Serve { reason: error.to_string() };
+        let defect =
+            |error: arrow_flight::error::FlightError| FlightServerError::Serve { reason: error.to_string() };
         Ok(Self {
-            infos: sql_infos().build().map_err(|error| FlightServerError::Serve { reason: error.to_string() })?,
+            infos: sql_infos()
+                .build()
+                .map_err(|error| FlightServerError::Serve { reason: error.to_string() })?,
             types: types().map_err(|error| defect(error.into()))?,
             primary_keys: primary_keys(),
             foreign_keys: foreign_keys(),

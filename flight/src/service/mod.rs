@@ -7,7 +7,7 @@ mod metadata;
 mod parameters;
 mod put;
 mod results;
-mod session_options;
+pub(crate) mod session_options;
 mod sql_info;
 mod statements;
 
@@ -85,6 +85,20 @@ impl Endpoint {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Returns how many results, statements and sessions are kept.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> (usize, usize, usize) {
+        let inner = &self.inner;
+        (inner.results.len(), inner.statements.len(), inner.authenticator.sessions.len())
+    }
+
+    /// Reads the values of parameters as a call does.
+    #[cfg(test)]
+    pub(crate) async fn read_row(&self, messages: Messages<FlightData>) -> Result<(), Status> {
+        let read = AssertUnwindSafe(parameters::read_row(messages)).catch_unwind().await;
+        read.unwrap_or_else(|_| Err(internal("a panic"))).map(|_| ())
+    }
+
     /// Finds out who sends a call, and answers it. A panic, which is a defect of ours, ends the call alone.
     async fn answer<T>(
         &self,
@@ -157,10 +171,7 @@ impl FlightService for Endpoint {
         self.answer(&metadata, &extensions, answer).await
     }
 
-    async fn get_schema(
-        &self,
-        request: Request<FlightDescriptor>,
-    ) -> Result<Response<SchemaResult>, Status> {
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
         let (metadata, extensions, descriptor) = request.into_parts();
         let answer = async |inner: &Inner, caller: &Caller| inner.schema(caller, &descriptor).await;
         self.answer(&metadata, &extensions, answer).await
@@ -181,10 +192,7 @@ impl FlightService for Endpoint {
         self.answer(&metadata, &extensions, answer).await
     }
 
-    async fn do_action(
-        &self,
-        request: Request<Action>,
-    ) -> Result<Response<Self::DoActionStream>, Status> {
+    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         let (metadata, extensions, action) = request.into_parts();
         let answer = async |inner: &Inner, caller: &Caller| {
             let body = inner.act(caller, &action).await?;

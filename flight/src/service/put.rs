@@ -12,9 +12,7 @@ use prost::Message as _;
 use tonic::Status;
 
 use super::Inner;
-use super::info::{
-    check_parameters, collect, has_effects, read_command, refuse_transaction, unsupported,
-};
+use super::info::{check_parameters, collect, has_effects, read_command, refuse_transaction, unsupported};
 use super::parameters::read_row;
 use crate::authentication::Caller;
 use crate::status::status_of;

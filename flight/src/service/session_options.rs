@@ -13,19 +13,19 @@ const RATES_MAX_AGE_DAYS: &str = "cambist.rates_max_age_days";
 const RATES_KNOWN_AS_OF: &str = "cambist.rates_known_as_of";
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct SetSessionOptionsRequest {
+pub(crate) struct SetSessionOptionsRequest {
     #[prost(map = "string, message", tag = "1")]
-    pub(super) session_options: HashMap<String, OptionValue>,
+    pub(crate) session_options: HashMap<String, OptionValue>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct OptionValue {
+pub(crate) struct OptionValue {
     #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5")]
-    pub(super) value: Option<Value>,
+    pub(crate) value: Option<Value>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
-pub(super) enum Value {
+pub(crate) enum Value {
     #[prost(string, tag = "1")]
     Text(String),
     #[prost(bool, tag = "2")]
@@ -39,26 +39,26 @@ pub(super) enum Value {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct Texts {
+pub(crate) struct Texts {
     #[prost(string, repeated, tag = "1")]
-    pub(super) values: Vec<String>,
+    pub(crate) values: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct SetSessionOptionsResult {
+pub(crate) struct SetSessionOptionsResult {
     #[prost(map = "string, message", tag = "1")]
-    pub(super) errors: HashMap<String, OptionError>,
+    pub(crate) errors: HashMap<String, OptionError>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct OptionError {
+pub(crate) struct OptionError {
     #[prost(enumeration = "ErrorValue", tag = "1")]
-    pub(super) value: i32,
+    pub(crate) value: i32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
-pub(super) enum ErrorValue {
+pub(crate) enum ErrorValue {
     Unspecified = 0,
     InvalidName = 1,
     InvalidValue = 2,
@@ -66,26 +66,26 @@ pub(super) enum ErrorValue {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct GetSessionOptionsRequest {}
+pub(crate) struct GetSessionOptionsRequest {}
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct GetSessionOptionsResult {
+pub(crate) struct GetSessionOptionsResult {
     #[prost(map = "string, message", tag = "1")]
-    pub(super) session_options: HashMap<String, OptionValue>,
+    pub(crate) session_options: HashMap<String, OptionValue>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct CloseSessionRequest {}
+pub(crate) struct CloseSessionRequest {}
 
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct CloseSessionResult {
+pub(crate) struct CloseSessionResult {
     #[prost(enumeration = "CloseStatus", tag = "1")]
-    pub(super) status: i32,
+    pub(crate) status: i32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
-pub(super) enum CloseStatus {
+pub(crate) enum CloseStatus {
     Unspecified = 0,
     Closed = 1,
     Closing = 2,
@@ -93,7 +93,7 @@ pub(super) enum CloseStatus {
 }
 
 /// Sets options: all of them, or none where one is not valid. An option without a value is unset.
-pub(super) fn set_options(
+pub(crate) fn set_options(
     session: &Session,
     request: SetSessionOptionsRequest,
 ) -> Result<SetSessionOptionsResult, Status> {
@@ -153,7 +153,7 @@ fn days(value: Option<Value>) -> Result<Option<i64>, ErrorValue> {
 }
 
 /// Returns the options that are set.
-pub(super) fn get_options(session: &Session) -> GetSessionOptionsResult {
+pub(crate) fn get_options(session: &Session) -> GetSessionOptionsResult {
     let options = session.options();
     let texts = [
         (RATES, options.rates),
@@ -170,7 +170,7 @@ pub(super) fn get_options(session: &Session) -> GetSessionOptionsResult {
 }
 
 /// Tells how closing went.
-pub(super) fn closed(was_open: bool) -> CloseSessionResult {
+pub(crate) fn closed(was_open: bool) -> CloseSessionResult {
     let status = if was_open { CloseStatus::Closed } else { CloseStatus::NotCloseable };
     CloseSessionResult { status: status as i32 }
 }

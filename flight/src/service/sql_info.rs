@@ -16,7 +16,8 @@ const NUMERIC_FUNCTIONS: &[&str] = &["abs", "ceil", "floor", "round", "trunc", "
 const STRING_FUNCTIONS: &[&str] =
     &["btrim", "character_length", "concat", "lower", "ltrim", "replace", "rtrim", "substr", "upper"];
 const SYSTEM_FUNCTIONS: &[&str] = &["coalesce", "nullif"];
-const DATE_FUNCTIONS: &[&str] = &["date_bin", "date_part", "date_trunc", "fx_rate_date", "now", "to_timestamp"];
+const DATE_FUNCTIONS: &[&str] =
+    &["date_bin", "date_part", "date_trunc", "fx_rate_date", "now", "to_timestamp"];
 
 /// Returns the abilities.
 pub(super) fn sql_infos() -> SqlInfoDataBuilder {
@@ -111,12 +112,7 @@ impl Type {
     }
 
     const fn quoted(name: &'static str, code: XdbcDataType, size: i32) -> Self {
-        Self {
-            quote: Some("'"),
-            radix: None,
-            scale_max: None,
-            ..Self::whole(name, code, size)
-        }
+        Self { quote: Some("'"), radix: None, scale_max: None, ..Self::whole(name, code, size) }
     }
 }
 
@@ -136,6 +132,7 @@ const TYPES: [Type; 12] = [
     Type::quoted("VARCHAR", XdbcDataType::XdbcVarchar, i32::MAX),
     Type::quoted("VARBINARY", XdbcDataType::XdbcVarbinary, i32::MAX),
     Type {
+        // The number 1, which ODBC calls the code of a date.
         subcode: Some(XdbcDatetimeSubcode::XdbcSubcodeYear),
         ..Type::quoted("DATE", XdbcDataType::XdbcDate, 10)
     },

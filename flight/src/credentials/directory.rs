@@ -1,0 +1,133 @@
+//! The users as a running server knows them: read again whenever the file has changed.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use cambist_sql::access::{Principal, Role};
+
+use super::{Credentials, HASH_MARK, User, password};
+use crate::error::{FlightServerError, Result};
+use crate::secret::Digest;
+
+/// How a user has shown who they are. A session lives as long as this still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// By the password that has a hash of this digest.
+    Password(Digest),
+    /// By the token of this digest.
+    Token(Digest),
+}
+
+/// The users of one state of the file.
+#[derive(Debug)]
+pub(crate) struct Users {
+    credentials: Credentials,
+    tokens: HashMap<String, String>,
+    nobodys_hash: String,
+}
+
+/// What a change of the file changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+}
+
+/// Reads the users again where the file has changed.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    read: RwLock<(Option<Stamp>, Arc<Users>)>,
+}
+
+impl Users {
+    fn new(credentials: Credentials) -> Self {
+        let tokens = credentials.users.iter().flat_map(|(name, user)| {
+            user.tokens.iter().map(|token| (token.clone(), name.clone())).collect::<Vec<_>>()
+        });
+        let tokens = tokens.collect();
+        let like = credentials.users.values().find_map(|user| user.password.as_deref());
+        let nobodys_hash = password::nobodys_hash(like);
+        Self { credentials, tokens, nobodys_hash }
+    }
+
+    /// Returns the hash that a password must have; for an unknown user one that none has.
+    pub(crate) fn password_hash(&self, name: &str) -> (&str, Option<Principal>) {
+        let user = self.credentials.users.get(name);
+        match user.and_then(|user| user.password.as_deref().map(|hash| (hash, user.role))) {
+            Some((hash, role)) => (hash, Some(principal(name, role))),
+            None => (&self.nobodys_hash, None),
+        }
+    }
+
+    /// Returns who bears a token.
+    pub(crate) fn bearer(&self, token: &Digest) -> Option<Principal> {
+        let name = self.tokens.get(&format!("{HASH_MARK}{}", token.text()))?;
+        Some(principal(name, self.credentials.users.get(name)?.role))
+    }
+
+    /// Tells whether there is such a user.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.credentials.users.contains_key(name)
+    }
+
+    /// Tells whether a user is still who they have shown to be, with the same role.
+    pub(crate) fn still_holds(&self, who: &Principal, proof: Proof) -> bool {
+        let holds = |user: &User| match proof {
+            Proof::Password(digest) => user.password.as_ref().is_some_and(|hash| Digest::of(hash) == digest),
+            Proof::Token(digest) => user.tokens.contains(&format!("{HASH_MARK}{}", digest.text())),
+        };
+        self.credentials.users.get(&*who.name).is_some_and(|user| user.role == who.role && holds(user))
+    }
+}
+
+fn principal(name: &str, role: Role) -> Principal {
+    Principal::new(name, role)
+}
+
+impl Directory {
+    /// Reads the file.
+    pub(crate) fn open(path: PathBuf) -> Result<Self> {
+        let file = |source| FlightServerError::File { action: "read", path: path.clone(), source };
+        let stamp = stamp(&path).map_err(file)?;
+        let text = std::fs::read_to_string(&path).map_err(file)?;
+        let credentials = Credentials::from_toml(&text)
+            .map_err(|reason| FlightServerError::Credentials { path: path.clone(), reason })?;
+        Ok(Self { path, read: RwLock::new((Some(stamp), Arc::new(Users::new(credentials)))) })
+    }
+
+    /// Returns the users as the file has them now. Where it cannot be read or is not valid, the users are those
+    /// that it had, and the log says so.
+    pub(crate) fn users(&self) -> Arc<Users> {
+        // One look at a local file's inode takes microseconds, and the file itself is small.
+        let now = stamp(&self.path).ok();
+        {
+            let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
+            if read.0 == now {
+                return Arc::clone(&read.1);
+            }
+        }
+        let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
+        if read.0 != now {
+            read.0 = now;
+            let text = std::fs::read_to_string(&self.path).map_err(|error| error.to_string());
+            match text.and_then(|text| Credentials::from_toml(&text)) {
+                Ok(credentials) => read.1 = Arc::new(Users::new(credentials)),
+                Err(reason) => {
+                    let path = self.path.display();
+                    tracing::error!(%path, %reason, "the credentials cannot be read; the ones before stay in force");
+                }
+            }
+        }
+        Arc::clone(&read.1)
+    }
+}
+
+fn stamp(path: &PathBuf) -> io::Result<Stamp> {
+    let found = std::fs::metadata(path)?;
+    Ok(Stamp { inode: found.ino(), length: found.len(), modified: (found.mtime(), found.mtime_nsec()) })
+}

@@ -1,0 +1,77 @@
+//! Passwords: hashed by Argon2id, and verified a few at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
+use argon2::{Argon2, Params};
+use tokio::sync::Semaphore;
+use tonic::Status;
+
+use crate::error::{FlightServerError, Result};
+use crate::status::internal;
+
+const SALT_BYTES: usize = 16;
+/// How long a call waits for its turn: a verification takes some 20 ms.
+const TURN_WAIT: Duration = Duration::from_secs(10);
+
+/// Hashes a password with a new salt and the parameters that OWASP's password storage sheet gives first: 19 MiB,
+/// two passes, one lane.
+pub(super) fn hash(password: &str) -> Result<String> {
+    let random = |reason: String| FlightServerError::Random { reason };
+    let mut salt = [0; SALT_BYTES];
+    getrandom::fill(&mut salt).map_err(|error| random(error.to_string()))?;
+    let salt = SaltString::encode_b64(&salt).map_err(|error| random(error.to_string()))?;
+    let hashed = Argon2::default().hash_password(password.as_bytes(), &salt);
+    Ok(hashed.map_err(|error| random(error.to_string()))?.to_string())
+}
+
+/// Tells what is wrong with a hash as the file has it.
+pub(super) fn check_hash(text: &str) -> Result<(), String> {
+    let hash = PasswordHash::new(text).map_err(|error| error.to_string())?;
+    if hash.salt.is_none() || hash.hash.is_none() || !hash.algorithm.as_str().starts_with("argon2") {
+        return Err("expected `$argon2id$…` with salt and hash".to_owned());
+    }
+    Params::try_from(&hash).map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// A hash that no password has, as costly to verify as `like`: unknown users take as long as known ones.
+pub(super) fn nobodys_hash(like: Option<&str>) -> String {
+    let parameters = like
+        .and_then(|like| PasswordHash::new(like).ok())
+        .and_then(|hash| Params::try_from(&hash).ok())
+        .unwrap_or_default();
+    let (memory, passes, lanes) = (parameters.m_cost(), parameters.t_cost(), parameters.p_cost());
+    // 16 zero bytes of salt, 32 zero bytes of hash.
+    let (salt, zeros) = ("A".repeat(22), "A".repeat(43));
+    format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${zeros}")
+}
+
+/// Verifies passwords, a few at once.
+#[derive(Clone, Debug)]
+pub(crate) struct PasswordChecks {
+    turns: Arc<Semaphore>,
+}
+
+impl PasswordChecks {
+    pub(crate) fn new(at_once: usize) -> Self {
+        Self { turns: Arc::new(Semaphore::new(at_once)) }
+    }
+
+    /// Tells whether the password has that hash. The work ends by itself where the caller goes away.
+    pub(crate) async fn matches(&self, password: String, hash: String) -> Result<bool, Status> {
+        let turn = tokio::time::timeout(TURN_WAIT, Arc::clone(&self.turns).acquire_owned());
+        let turn = match turn.await {
+            Ok(turn) => turn.map_err(internal)?,
+            Err(_) => {
+                return Err(Status::resource_exhausted("too many clients log in at once, try again later"));
+            }
+        };
+        let verified = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let Ok(hash) = PasswordHash::new(&hash) else { return false };
+            Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+        });
+        verified.await.map_err(internal)
+    }
+}

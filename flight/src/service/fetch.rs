@@ -1,0 +1,65 @@
+//! DoGet: a result flows.
+
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
+use arrow_flight::{FlightData, Ticket};
+use datafusion::arrow::datatypes::SchemaRef;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
+use tonic::Status;
+
+use super::Inner;
+use super::results::{Flow, Work};
+use crate::authentication::Caller;
+use crate::status::{internal, status_of};
+
+impl Inner {
+    /// Begins the work of a ticket. The client draws the rows; once it is gone, so is the stream, and with it the
+    /// work.
+    pub(super) async fn fetch(
+        &self,
+        caller: &Caller,
+        ticket: &Ticket,
+    ) -> Result<BoxStream<'static, Result<FlightData, Status>>, Status> {
+        let (work, running) = self.results.redeem(caller, ticket, self.clock.now())?;
+        let mut stopped = running.stopped(&self.stopping);
+        let messages = match work {
+            Work::Query { prepared, parameters } => {
+                let executed = tokio::select! {
+                    status = &mut stopped => return Err(status),
+                    executed = self.sql.execute(&prepared, parameters.as_ref()) => executed.map_err(status_of)?,
+                };
+                running.set_query(&executed.query_id, self.clock.now());
+                self.encode(executed.schema, executed.rows.map_err(status_of).boxed())
+            }
+            Work::Rows { schema, batches } => {
+                self.encode(schema, futures::stream::iter(batches.into_iter().map(Ok)).boxed())
+            }
+            Work::Metadata(command) => {
+                let rows = self.facts.rows(&self.sql, &caller.session, command).await?;
+                self.encode(rows.schema(), futures::stream::iter([Ok(rows)]).boxed())
+            }
+        };
+        Ok(Flow::new(messages, stopped, running).boxed())
+    }
+
+    fn encode(
+        &self,
+        schema: SchemaRef,
+        rows: BoxStream<'static, Result<datafusion::arrow::array::RecordBatch, Status>>,
+    ) -> BoxStream<'static, Result<FlightData, Status>> {
+        let rows = rows.map_err(|status| FlightError::Tonic(Box::new(status)));
+        let encoder = FlightDataEncoderBuilder::new()
+            .with_schema(schema)
+            .with_max_flight_data_size(self.batch_bytes)
+            .build(rows);
+        encoder.map_err(encoding).boxed()
+    }
+}
+
+fn encoding(error: FlightError) -> Status {
+    match error {
+        FlightError::Tonic(status) => *status,
+        error => internal(error),
+    }
+}

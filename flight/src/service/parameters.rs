@@ -1,0 +1,79 @@
+//! The values that a client binds to the parameters of a statement: one row.
+//!
+//! What comes in was made by somebody else. It is small, as messages are bounded; it must not be compressed, as
+//! a few bytes could then stand for more memory than there is.
+
+use arrow_flight::FlightData;
+use arrow_flight::decode::FlightRecordBatchStream;
+use arrow_flight::error::FlightError;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::ipc::{MessageHeader, root_as_message};
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
+use tonic::Status;
+
+/// A schema, a batch, and some that are empty.
+const MESSAGES_MAX: usize = 16;
+
+/// Reads the row; none where the client sends no rows.
+///
+/// # Errors
+/// INVALID_ARGUMENT for several rows, and for what is not Arrow's format.
+pub(super) async fn read_row(
+    messages: BoxStream<'static, Result<FlightData, Status>>,
+) -> Result<Option<RecordBatch>, Status> {
+    let checked = messages.enumerate().map(|(at, message)| {
+        let message = message?;
+        if at >= MESSAGES_MAX {
+            return Err(several_rows());
+        }
+        // The first message may hold the command alone.
+        if message.data_header.is_empty() {
+            return Ok(None);
+        }
+        check(&message)?;
+        Ok(Some(message))
+    });
+    let checked = checked.try_filter_map(|message| async move { Ok(message) });
+    let checked = checked.map_err(|status: Status| FlightError::Tonic(Box::new(status)));
+    let mut batches = FlightRecordBatchStream::new_from_flight_data(checked);
+    let mut row = None;
+    while let Some(batch) = batches.next().await {
+        let batch = batch.map_err(unreadable)?;
+        match batch.num_rows() {
+            0 => {}
+            1 if row.is_none() => row = Some(batch),
+            _ => return Err(several_rows()),
+        }
+    }
+    Ok(row)
+}
+
+fn check(message: &FlightData) -> Result<(), Status> {
+    let header = root_as_message(&message.data_header)
+        .map_err(|error| unreadable(FlightError::DecodeError(error.to_string())))?;
+    match header.header_type() {
+        MessageHeader::Schema => Ok(()),
+        MessageHeader::RecordBatch => {
+            let batch = header.header_as_record_batch();
+            if batch.is_some_and(|batch| batch.compression().is_some()) {
+                return Err(Status::invalid_argument("values of parameters must not be compressed"));
+            }
+            Ok(())
+        }
+        _ => Err(Status::invalid_argument("values of parameters must not be encoded by a dictionary")),
+    }
+}
+
+fn several_rows() -> Status {
+    Status::invalid_argument(
+        "more than one row of values for the parameters, expected one\nhint: execute the statement once for each row",
+    )
+}
+
+fn unreadable(error: FlightError) -> Status {
+    match error {
+        FlightError::Tonic(status) => *status,
+        error => Status::invalid_argument(format!("the values of the parameters cannot be read: {error}")),
+    }
+}

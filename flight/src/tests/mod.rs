@@ -1,0 +1,11 @@
+//! The server over real connections, most of them over TLS, and real clients.
+
+mod cancel;
+mod credentials;
+mod garbage;
+mod intruders;
+mod lab;
+mod limits;
+mod queries;
+mod sessions;
+mod tickets;

@@ -113,7 +113,8 @@ impl TaskFailure {
 
     /// A store's error that no layer of ours has seen, such as the one of a Parquet scan.
     fn of_object_store(error: &object_store::Error) -> Self {
-        let causes = std::iter::successors(Some(error as &(dyn StdError + 'static)), |found| next_cause(*found));
+        let causes =
+            std::iter::successors(Some(error as &(dyn StdError + 'static)), |found| next_cause(*found));
         if let Some(table) = causes.filter_map(|cause| cause.downcast_ref()).next() {
             return Self::of_table(table);
         }

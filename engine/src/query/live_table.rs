@@ -5,15 +5,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, StringArray};
-use arrow::compute::filter_record_batch;
+use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::cast::as_boolean_array;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::common::{DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
@@ -24,6 +21,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectMeta;
 
+use super::settled::{is_about, meeting};
 use crate::athena::arrow_type;
 use crate::parquet_object::FOOTER_BYTES;
 use crate::record::{Format, GroupPlan, RecordConfig, plan_groups};
@@ -119,23 +117,8 @@ impl LiveTable {
 
     /// Tells whether a condition is about the partition column alone, and so holds for whole files or not.
     fn is_of_partition(&self, condition: &Expr) -> bool {
-        let Some(partition) = &self.partition else { return false };
-        let columns = condition.column_refs();
-        let is_plain = |node: &Expr| {
-            !matches!(
-                node,
-                Expr::Placeholder(_)
-                    | Expr::OuterReferenceColumn(..)
-                    | Expr::ScalarVariable(..)
-                    | Expr::Exists(_)
-                    | Expr::InSubquery(_)
-                    | Expr::ScalarSubquery(_)
-                    | Expr::SetComparison(_)
-            ) && !node.is_volatile_node()
-        };
-        !columns.is_empty()
-            && columns.iter().all(|column| column.name() == partition.name())
-            && !condition.exists(|node| Ok(!is_plain(node))).unwrap_or(true)
+        let is_partition = |column: &str| self.partition.as_ref().is_some_and(|own| own.name() == column);
+        is_about(condition, is_partition)
     }
 
     /// Returns the files whose partition meets all of `conditions`, which are about the partition column.
@@ -144,17 +127,14 @@ impl LiveTable {
             return Ok(self.files.iter().collect());
         };
         let values: BTreeSet<&str> = self.files.iter().map(|file| file.partition.as_str()).collect();
+        let values: Vec<&str> = values.into_iter().collect();
         let schema = Arc::new(Schema::new(vec![Arc::clone(partition)]));
-        let values = Arc::new(StringArray::from_iter_values(values));
-        let mut batch = RecordBatch::try_new(Arc::clone(&schema), vec![values])?;
-        let schema = DFSchema::try_from(schema)?;
-        // One after the other: what a condition leaves out cannot make the next one fail.
-        for condition in conditions {
-            let condition = state.create_physical_expr((*condition).clone(), &schema)?;
-            let met = condition.evaluate(&batch)?.into_array(batch.num_rows())?;
-            batch = filter_record_batch(&batch, as_boolean_array(&met)?)?;
-        }
-        let left: HashSet<&str> = batch.column(0).as_string::<i32>().iter().flatten().collect();
+        let rows = RecordBatch::try_new(
+            schema,
+            vec![Arc::new(StringArray::from_iter_values(values.iter().copied()))],
+        )?;
+        let met = meeting(state, &rows, conditions)?;
+        let left: HashSet<&str> = met.into_iter().filter_map(|row| values.get(row).copied()).collect();
         Ok(self.files.iter().filter(|file| left.contains(file.partition.as_str())).collect())
     }
 
@@ -172,7 +152,8 @@ impl LiveTable {
         let valued = |group: FileGroup| -> FileGroup {
             let files = group.into_inner().into_iter().map(|file| {
                 let value = partitions.get(&file.object_meta.location).map(|value| (*value).clone());
-                let value = self.partition.as_ref().map(|_| ScalarValue::Utf8(Some(value.unwrap_or_default())));
+                let value =
+                    self.partition.as_ref().map(|_| ScalarValue::Utf8(Some(value.unwrap_or_default())));
                 file.with_partition_values(value.into_iter().collect())
             });
             FileGroup::new(files.collect())

@@ -87,7 +87,8 @@ impl SnapshotStore {
         let mut found = None;
         while let Some(object) = listing.try_next().await? {
             let below = object.location.as_ref().strip_prefix(history.as_ref());
-            let Some(file) = below.and_then(|path| names::superseded_path(path.trim_start_matches('/'))) else {
+            let Some(file) = below.and_then(|path| names::superseded_path(path.trim_start_matches('/')))
+            else {
                 continue;
             };
             if file == named.file {

@@ -14,7 +14,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 /// The footer of most files is within their last bytes; one request then brings it.
-const FOOTER_BYTES: usize = 64 << 10;
+pub(crate) const FOOTER_BYTES: usize = 64 << 10;
 
 /// A Parquet file in an object store, of a size that is known beforehand.
 #[derive(Debug)]

@@ -7,16 +7,25 @@
 
 pub mod access;
 pub mod audit;
+mod call;
 pub mod catalog;
 mod error;
+mod options;
 pub mod output;
+mod places;
+mod planning;
 mod prepared;
 mod queries;
+mod rates;
 mod runs;
 mod service;
 mod session;
 mod settings;
+mod statement;
 mod stream;
+mod system;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Result, SqlError, SqlErrorKind};
 pub use prepared::{Prepared, StatementKind};

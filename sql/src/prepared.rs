@@ -1,14 +1,19 @@
 //! A statement that was read, checked and planned.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::SessionContext;
+use datafusion::common::ParamValues;
 
 use crate::access::Role;
+use crate::planning::Planned;
 use crate::session::Session;
+use crate::statement::Action;
+
+/// A plan that is older is made anew: its tables may have changed.
+const PLAN_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// What a statement does, as far as permissions go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,13 +66,18 @@ impl StatementKind {
 /// A prepared statement. It may be executed any number of times, each time on the state of its tables at that
 /// time.
 pub struct Prepared {
-    pub(crate) sql: String,
+    pub(crate) sql: Arc<str>,
+    /// The text as logs keep it.
+    pub(crate) logged: String,
     pub(crate) kind: StatementKind,
     pub(crate) session: Arc<Session>,
-    pub(crate) context: SessionContext,
-    pub(crate) plan: LogicalPlan,
+    pub(crate) action: Arc<Action>,
     pub(crate) result: SchemaRef,
     pub(crate) parameters: SchemaRef,
+    /// The values that its parameters are bound to.
+    pub(crate) values: Option<ParamValues>,
+    /// The plan that was made to prepare it, for who executes it at once.
+    pub(crate) planned: Mutex<Option<Planned>>,
 }
 
 impl fmt::Debug for Prepared {
@@ -102,6 +112,12 @@ impl Prepared {
     /// the statement does not tell is null.
     pub fn parameter_schema(&self) -> &SchemaRef {
         &self.parameters
+    }
+
+    /// Returns the plan that was made to prepare it, once, while it is new.
+    pub(crate) fn take_plan(&self) -> Option<Planned> {
+        let planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        planned.filter(|planned| planned.made_at.elapsed() <= PLAN_AGE_MAX)
     }
 
     /// Tells whether it returns rows.

@@ -20,11 +20,20 @@ pub struct SqlSettings {
     /// Folders below which `CREATE EXTERNAL TABLE` and the options of `CALL` may name places: local paths or
     /// `s3://` URLs. Without any, neither may name one.
     pub locations: Vec<String>,
+    /// Whether they may name every place instead. No file sets this: it is for a command line, whose user reaches
+    /// all that its process does anyway.
+    #[serde(skip)]
+    pub allows_every_location: bool,
+    /// Statements of all users at once; one more is refused.
+    pub concurrent_queries: Option<usize>,
     /// The folder of jobs that are written in SQL.
     pub jobs_folder: Option<String>,
     /// What the users of each role may take.
     pub limits: BTreeMap<Role, Limits>,
 }
+
+/// Statements at once where the settings do not say.
+const CONCURRENT_QUERIES: usize = 256;
 
 /// `[rates]`
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -74,6 +83,11 @@ impl SqlSettings {
         toml::from_str(text).map_err(|error| {
             SqlError::invalid(format!("the settings are not valid: {}", error.to_string().trim_end()))
         })
+    }
+
+    /// Returns how many statements may be at work at once.
+    pub fn concurrent_queries_max(&self) -> usize {
+        self.concurrent_queries.unwrap_or(CONCURRENT_QUERIES)
     }
 
     /// Returns what a user of this role may take.

@@ -86,6 +86,7 @@ impl TaskFailure {
             | TableError::NotAFolder { .. }
             | TableError::NoTable { .. }
             | TableError::NoSuchCommit { .. }
+            | TableError::NoCommitYet { .. }
             | TableError::IsQuarantine { .. }
             | TableError::InvalidName { .. }
             | TableError::Location(_)
@@ -112,6 +113,11 @@ impl TaskFailure {
 
     /// A store's error that no layer of ours has seen, such as the one of a Parquet scan.
     fn of_object_store(error: &object_store::Error) -> Self {
+        let causes =
+            std::iter::successors(Some(error as &(dyn StdError + 'static)), |found| next_cause(*found));
+        if let Some(table) = causes.filter_map(|cause| cause.downcast_ref()).next() {
+            return Self::of_table(table);
+        }
         let kind = match error {
             _ if find_refusal(error).is_some() => FailureKind::Refused,
             object_store::Error::Generic { .. } | object_store::Error::JoinError { .. } => {

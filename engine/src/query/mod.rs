@@ -4,14 +4,19 @@
 //! A query may have any number of stages. Nothing in it writes, so all of it can be run again.
 
 mod live_table;
+mod rates_table;
+mod raw_schemas;
 mod raw_table;
 mod record_screen;
+mod settled;
 mod single_task_join;
 mod stage_end;
 #[cfg(test)]
 mod tests;
 
 pub use live_table::{LiveTable, live_columns};
+pub use rates_table::{RatesTable, RatesTravel};
+pub use raw_schemas::RawSchemas;
 pub use raw_table::RawTable;
 pub use record_screen::{Broken, FirstBroken, RecordScreen, Screening};
 pub use single_task_join::join_unmatched_once;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cambist_udfs::rate::adapter::{RejectedEntry, SnapshotNotice};
-use cambist_udfs::rate::{BookError, BookOptions, RateBook};
+use cambist_udfs::rate::{BookError, BookOptions, InstantMicros, RateBook};
 use serde::Serialize;
 
 use super::ledger::{self, Contents, HeldSnapshot, Known, LedgerError};
@@ -129,6 +129,12 @@ impl RateFolder {
         let contents = ledger::read(stores, location).await.map_err(|error| of_ledger(error, location))?;
         let contents = contents.ok_or_else(|| RatesError::Nothing { location: location.to_owned() })?;
         Ok(Self { location: location.to_owned(), contents })
+    }
+
+    /// Returns how often what is known of the rates had changed by an instant: as of two instants with the same
+    /// number, books hold the same snapshots.
+    pub fn changes_until(&self, known_as_of: InstantMicros) -> usize {
+        self.contents.changes().filter(|change| *change <= known_as_of).count()
     }
 
     /// Makes the book that the options ask for.

@@ -97,3 +97,5 @@ impl Stores {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod watched;

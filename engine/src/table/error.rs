@@ -130,6 +130,45 @@ pub enum TableError {
         /// The commit that added it.
         number: u64,
     },
+    /// A file that a query reads was superseded and collected; the caller should run the query again, which
+    /// then reads the newest state, or ask for a later instant.
+    #[error(
+        "`{path}` is neither in its place nor in the history of `{root}`: a later commit superseded it and \
+         `table gc` has collected it since; run the query again, or ask for a later instant"
+    )]
+    FileGone {
+        /// The file's path below the table's folder.
+        path: String,
+        /// The table's folder.
+        root: String,
+    },
+    /// A committed file is not the Parquet file that it should be.
+    #[error("the file `{path}` cannot be read")]
+    FileUnreadable {
+        /// The file's path below the table's folder.
+        path: String,
+        /// Why.
+        source: parquet::errors::ParquetError,
+    },
+    /// The table's first commit stands but is not published; whoever opens the table next to write completes it.
+    #[error(
+        "the first commit of `{root}` is not yet published, expected its run to finish or another command \
+         on the table to complete it"
+    )]
+    NothingPublished {
+        /// The folder.
+        root: String,
+    },
+    /// The table did not exist yet; the caller should ask for a later instant.
+    #[error("`{root}` has no commit up to {instant}, expected an instant from {first} on")]
+    NoCommitYet {
+        /// The folder.
+        root: String,
+        /// The instant that was asked for.
+        instant: jiff::Timestamp,
+        /// When the oldest commit was made.
+        first: jiff::Timestamp,
+    },
     /// The log does not make sense; nothing was written.
     #[error("the commit log is damaged at `{path}`: {detail}")]
     LogDamaged {
@@ -183,7 +222,7 @@ impl TableError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(store) => store.is_retryable(),
-            Self::Busy { .. } | Self::Locked { .. } => true,
+            Self::Busy { .. } | Self::Locked { .. } | Self::NothingPublished { .. } => true,
             Self::Unpublished { source, .. } => source.is_retryable(),
             _ => false,
         }

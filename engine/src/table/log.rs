@@ -40,10 +40,14 @@ pub(super) struct Log {
 }
 
 impl Log {
+    /// Returns a log of which nothing is read yet, to read single records or the states after them.
+    pub(super) fn unread(root: &TableRoot) -> Self {
+        Self { root: root.clone(), state: TableState::default(), unpublished: Vec::new(), checkpoint: 0 }
+    }
+
     /// Reads the log; a missing one is empty.
     pub(super) async fn load(root: &TableRoot) -> Result<Self, TableError> {
-        let mut log =
-            Self { root: root.clone(), state: TableState::default(), unpublished: Vec::new(), checkpoint: 0 };
+        let mut log = Self::unread(root);
         let hint = log.last_checkpoint_hint().await?;
         log.start_at(hint).await?;
         log.refresh().await?;

@@ -6,6 +6,10 @@ pub(super) const COMMITS: &str = "_commits";
 pub(super) const STAGING: &str = "_staging";
 /// The folder of superseded files.
 pub(super) const HISTORY: &str = "_history";
+/// The folder, which does not exist, of files as they were read at some commit: see `SnapshotStore`.
+pub(super) const READ: &str = "_read";
+/// What the name of a superseded file ends with.
+const SUPERSEDED: &str = ".superseded";
 /// The folder of what Athena reads.
 pub(super) const MANIFESTS: &str = "_symlink_format_manifest";
 /// The folder of what sensors read.
@@ -78,7 +82,32 @@ pub(super) fn ready(partition: &str) -> String {
 
 /// Where the file `path` lies after commit `number` superseded it.
 pub(super) fn history(number: u64, path: &str) -> String {
-    format!("{HISTORY}/{number:020}/{path}.superseded")
+    format!("{HISTORY}/{number:020}/{path}{SUPERSEDED}")
+}
+
+/// Sorts right before everything that commits after `number` have superseded.
+pub(super) fn history_after(number: u64) -> String {
+    format!("{HISTORY}/{:020}", number.saturating_add(1))
+}
+
+/// Returns the path that a file had before it came to the history, of its path below that folder.
+pub(super) fn superseded_path(in_history: &str) -> Option<&str> {
+    in_history.split_once('/')?.1.strip_suffix(SUPERSEDED)
+}
+
+/// The name under which the file `path` is read as it was after commit `number`, wherever it lies by now.
+pub(super) fn read_at(number: u64, path: &str) -> String {
+    format!("{READ}/{number:020}/{path}")
+}
+
+/// Takes a path apart that ends in a name of [`read_at`]: the table's folder, the commit and the file's path.
+pub(super) fn parse_read_at(path: &str) -> Option<(&str, u64, &str)> {
+    let start = path.rfind("_read/")?;
+    // It is a whole segment of the path.
+    let root = if start == 0 { "" } else { path[..start].strip_suffix('/')? };
+    let (digits, file) = path[start + READ.len() + 1..].split_once('/')?;
+    let is_number = digits.len() == NUMBER_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    Some((root, digits.parse().ok().filter(|_| is_number)?, file))
 }
 
 pub(super) fn staging(run_id: &str) -> String {
@@ -125,6 +154,28 @@ mod tests {
     fn no_superseded_or_staged_name_looks_like_data() {
         assert!(history(7, "dt=2024-05-01/a.parquet").ends_with("a.parquet.superseded"));
         assert!(staged("run", "a.parquet").ends_with("a.parquet.staged"));
+    }
+
+    #[test]
+    fn a_file_that_is_read_as_of_a_commit_tells_its_table_and_its_path() {
+        for root in ["", "lake/processed data", "lake/_read/00000000000000000001/x"] {
+            for file in ["a.parquet", "dt=2024-05-01/a_read.parquet"] {
+                let slash = if root.is_empty() { "" } else { "/" };
+                let path = format!("{root}{slash}{}", read_at(42, file));
+                assert_eq!(parse_read_at(&path), Some((root, 42, file)), "{path}");
+            }
+        }
+        for other in ["lake/a.parquet", "lake/x_read/00000000000000000001/a", "_read/1/a", "_read/", ""] {
+            assert_eq!(parse_read_at(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_came_to_the_history_tells_where_it_was() {
+        let moved = history(7, "dt=2024-05-01/a.parquet");
+        let below = moved.strip_prefix("_history/").unwrap();
+        assert_eq!(superseded_path(below), Some("dt=2024-05-01/a.parquet"));
+        assert!(history_after(6) < moved && history_after(7) > moved);
     }
 
     #[test]

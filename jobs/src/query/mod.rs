@@ -24,8 +24,9 @@ pub use encode::FileFormat;
 pub(crate) use encode::{encode, written_columns};
 pub use options::{
     QueryConfig, QueryOutputSpec, QueryRatesSpec, QueryRunSpec, QuerySection, QuerySpec, QueryTableSpec,
-    describe,
+    TableConfig, describe,
 };
 pub(crate) use prepared::Prepared;
 pub use report::{QueryReport, QueryStatus};
 pub use run::query;
+pub use tables::{Opening, QueryTable};

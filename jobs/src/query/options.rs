@@ -153,7 +153,11 @@ impl TryFrom<QuerySpec> for QueryConfig {
         }
         Ok(Self {
             sql: given("query.sql", spec.query.sql)?,
-            tables: spec.tables.into_iter().map(table).collect::<Result<_>>()?,
+            tables: spec
+                .tables
+                .into_iter()
+                .map(|(name, table)| TableConfig::of(&name, table).map(|config| (name, config)))
+                .collect::<Result<_>>()?,
             rates: rates(spec.rates)?,
             output_format: FileFormat::of_name(&output_url)?,
             output_url,
@@ -163,30 +167,37 @@ impl TryFrom<QuerySpec> for QueryConfig {
     }
 }
 
-fn table((name, spec): (String, QueryTableSpec)) -> Result<(String, TableConfig)> {
-    let key = |option: &str| format!("tables.{name}.{option}");
-    if spec.url.is_empty() {
-        return Err(JobError::usage(format!("{} is not given", key("url"))));
-    }
-    if spec.format.as_deref() == Some(TABLE_FORMAT) {
-        if spec.encoding.is_some() || spec.delimiter.is_some() || !spec.types.is_empty() {
-            return Err(JobError::usage(format!(
-                "{} is `{TABLE_FORMAT}`, which has no encoding, delimiter or types of its own",
-                key("format")
-            )));
+impl TableConfig {
+    /// Checks the options of the table `name`.
+    ///
+    /// # Errors
+    /// A usage error that names the option as `tables.NAME.OPTION`.
+    pub fn of(name: &str, spec: QueryTableSpec) -> Result<Self> {
+        let key = |option: &str| format!("tables.{name}.{option}");
+        if spec.url.is_empty() {
+            return Err(JobError::usage(format!("{} is not given", key("url"))));
         }
-        return Ok((name, TableConfig { url: spec.url, records: None }));
+        if spec.format.as_deref() == Some(TABLE_FORMAT) {
+            if spec.encoding.is_some() || spec.delimiter.is_some() || !spec.types.is_empty() {
+                return Err(JobError::usage(format!(
+                    "{} is `{TABLE_FORMAT}`, which has no encoding, delimiter or types of its own",
+                    key("format")
+                )));
+            }
+            return Ok(Self { url: spec.url, records: None });
+        }
+        let format = values::format(&key("format"), spec.format.as_deref(), &spec.url)
+            .map_err(|error| error.with_hint("`cambist` is the format of a table that `normalize` writes"))?;
+        let mut records = RecordConfig::new(format);
+        if format == Format::Csv {
+            records.delimiter =
+                values::byte(&key("delimiter"), spec.delimiter.as_deref(), records.delimiter)?;
+        }
+        values::encoding(&key("encoding"), &mut records, spec.encoding.as_deref())?;
+        records.types = values::types(&key("types"), &spec.types)?;
+        records.validate().map_err(|error| JobError::usage(format!("tables.{name}: {error}")))?;
+        Ok(Self { url: spec.url, records: Some(records) })
     }
-    let format = values::format(&key("format"), spec.format.as_deref(), &spec.url)
-        .map_err(|error| error.with_hint("`cambist` is the format of a table that `normalize` writes"))?;
-    let mut records = RecordConfig::new(format);
-    if format == Format::Csv {
-        records.delimiter = values::byte(&key("delimiter"), spec.delimiter.as_deref(), records.delimiter)?;
-    }
-    values::encoding(&key("encoding"), &mut records, spec.encoding.as_deref())?;
-    records.types = values::types(&key("types"), &spec.types)?;
-    records.validate().map_err(|error| JobError::usage(format!("tables.{name}: {error}")))?;
-    Ok((name, TableConfig { url: spec.url, records: Some(records) }))
 }
 
 fn rates(spec: QueryRatesSpec) -> Result<Option<RatesConfig>> {

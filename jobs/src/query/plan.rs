@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cambist_engine::query::{RawTable, Screening, end_stages, join_unmatched_once};
+use cambist_engine::query::{RawSchemas, RawTable, Screening, end_stages, join_unmatched_once};
 use cambist_engine::rates::{self, RateBooks};
 use cambist_engine::record::GroupPlan;
 use cambist_engine::session::{query_session_config, session};
-use cambist_engine::table::Staging;
+use cambist_engine::table::{Staging, TableSnapshots};
 use cambist_udfs::rate::{BookOptions, InstantMicros};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::TableReference;
@@ -23,6 +23,7 @@ use super::tables::{Opening, QueryTable};
 use crate::context::RunContext;
 use crate::error::{JobError, Result};
 use crate::input::{of_execution, of_rates, of_table, planning};
+use crate::table_reader::TableReader;
 
 /// Bytes that a task of a cluster reads, as for `normalize`.
 const TASK_BYTES: u64 = 128 << 20;
@@ -97,14 +98,22 @@ async fn register_tables(
     slots: usize,
     session: &SessionContext,
 ) -> Result<Vec<QueryTable>> {
+    let schemas = RawSchemas::default();
+    let snapshots = TableSnapshots::new(context.stores.clone());
     let opening = Opening {
         stores: &context.stores,
+        schemas: &schemas,
+        snapshots: &snapshots,
         groups: GroupPlan { slots, task_bytes: context.execution.is_remote().then_some(TASK_BYTES) },
         screening: if config.allow_broken { Screening::Skip } else { Screening::Refuse },
         progress: &context.progress,
     };
     let mut tables = Vec::new();
     for (name, table) in &config.tables {
+        if table.records.is_none() {
+            // A job may write: a commit that its writer could not publish is published first.
+            TableReader::open(&context.stores, &table.url).await?;
+        }
         let opened = opening.open(name, table).await?;
         session
             .register_table(TableReference::bare(name.as_str()), Arc::clone(&opened.provider))

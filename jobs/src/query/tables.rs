@@ -3,40 +3,56 @@
 use std::sync::Arc;
 
 use cambist_engine::files;
+use cambist_engine::location::Location;
 use cambist_engine::progress::RunProgress;
-use cambist_engine::query::{LiveTable, RawTable, Screening, live_columns};
-use cambist_engine::record::{GroupPlan, RecordConfig, RecordSource, infer, plan_groups};
+use cambist_engine::query::{LiveTable, RawSchemas, RawTable, Screening};
+use cambist_engine::record::{GroupPlan, RecordConfig, RecordSource, plan_groups};
 use cambist_engine::store::Stores;
-use cambist_engine::table::{TableKind, TableSchema};
+use cambist_engine::table::{TableKind, TableSnapshot, TableSnapshots};
 use datafusion::catalog::TableProvider;
 use datafusion::execution::object_store::ObjectStoreUrl;
 
 use super::options::TableConfig;
 use crate::error::{JobError, Result};
-use crate::input::{of_files, of_record, planning};
-use crate::table_reader::{Part, TableReader};
+use crate::input::{of_files, of_record, of_table, planning};
 
 /// A table that a query may name.
-pub(super) struct QueryTable {
-    pub(super) name: String,
+#[derive(Clone, Debug)]
+pub struct QueryTable {
+    /// Its name.
+    pub name: String,
     /// Bytes of its files.
-    pub(super) bytes: u64,
-    pub(super) provider: Arc<dyn TableProvider>,
+    pub bytes: u64,
+    /// What a session registers.
+    pub provider: Arc<dyn TableProvider>,
     /// The same, where it is of raw files.
-    pub(super) raw: Option<Arc<RawTable>>,
+    pub raw: Option<Arc<RawTable>>,
 }
 
-/// How tables are opened.
-pub(super) struct Opening<'a> {
-    pub(super) stores: &'a Stores,
-    pub(super) groups: GroupPlan,
-    pub(super) screening: Screening,
-    pub(super) progress: &'a RunProgress,
+/// How tables are opened. Nothing is written to do so.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// Where they lie.
+    pub stores: &'a Stores,
+    /// The columns of raw files that are known already.
+    pub schemas: &'a RawSchemas,
+    /// The tables of ours that are followed already.
+    pub snapshots: &'a TableSnapshots,
+    /// How files are spread over tasks.
+    pub groups: GroupPlan,
+    /// What is done about broken records of raw files.
+    pub screening: Screening,
+    /// Where the reading of raw files is counted.
+    pub progress: &'a RunProgress,
 }
 
 impl Opening<'_> {
-    /// Opens the table `name`.
-    pub(super) async fn open(&self, name: &str, table: &TableConfig) -> Result<QueryTable> {
+    /// Opens the table `name`; a table of ours as it is now.
+    ///
+    /// # Errors
+    /// A usage error where nothing lies there, a data error where what lies there cannot be read; otherwise
+    /// where the store fails.
+    pub async fn open(&self, name: &str, table: &TableConfig) -> Result<QueryTable> {
         let opened = match &table.records {
             Some(records) => self.raw(name, &table.url, records).await,
             None => self.live(name, &table.url).await,
@@ -47,6 +63,22 @@ impl Opening<'_> {
         })
     }
 
+    /// Opens one of the two tables of a snapshot.
+    ///
+    /// # Errors
+    /// A data error where its first file cannot be read for its columns; otherwise where the store fails.
+    pub async fn snapshot(
+        &self,
+        name: &str,
+        snapshot: &TableSnapshot,
+        kind: TableKind,
+    ) -> Result<QueryTable> {
+        let table = LiveTable::open(snapshot, kind, &self.groups).await;
+        let table = table.map_err(|error| planning(error, &snapshot.location(kind).to_string()))?;
+        let bytes = table.bytes();
+        Ok(QueryTable { name: name.to_owned(), bytes, provider: Arc::new(table), raw: None })
+    }
+
     async fn raw(&self, name: &str, url: &str, records: &RecordConfig) -> Result<QueryTable> {
         let files = files::list(self.stores, url).await.map_err(|error| of_files(&error))?;
         if files.objects.is_empty() {
@@ -54,7 +86,7 @@ impl Opening<'_> {
                 "nothing found at `{url}`, expected a file, a folder with files or a glob that matches some"
             )));
         }
-        let schema = infer(&files.store, &files.objects, records).await.map_err(|error| of_record(&error))?;
+        let schema = self.schemas.of(&files, records).await.map_err(|error| of_record(&error))?;
         let source =
             RecordSource::new(Arc::new(records.clone()), schema).with_progress(self.progress.clone());
         let store = ObjectStoreUrl::parse(files.root.store_url()).map_err(|error| planning(error, url))?;
@@ -69,25 +101,8 @@ impl Opening<'_> {
     }
 
     async fn live(&self, name: &str, url: &str) -> Result<QueryTable> {
-        let reader = TableReader::open(self.stores, url).await?;
-        let files = reader.live_files(TableKind::Main);
-        let of_log = reader.table.state().schema(TableKind::Main).cloned().unwrap_or_default();
-        let of_log: &TableSchema = &of_log;
-        let found = match files.first() {
-            Some(file) => Some(reader.read(TableKind::Main, file, Part::default()).await?.0),
-            None => None,
-        };
-        let failed = |error| planning(error, url);
-        let columns = live_columns(found.as_deref(), of_log).map_err(failed)?;
-        let root = reader.table.location(TableKind::Main);
-        let table =
-            LiveTable::try_new(root, &files, columns, of_log.partition_column.as_deref(), &self.groups)
-                .map_err(failed)?;
-        Ok(QueryTable {
-            name: name.to_owned(),
-            bytes: files.iter().map(|file| file.bytes).sum(),
-            provider: Arc::new(table),
-            raw: None,
-        })
+        let root = Location::parse(url).map_err(|error| JobError::usage(error.to_string()))?;
+        let snapshot = self.snapshots.latest(&root).await.map_err(|error| of_table(&error))?;
+        self.snapshot(name, &snapshot, TableKind::Main).await
     }
 }

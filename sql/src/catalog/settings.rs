@@ -1,6 +1,7 @@
 //! A table as a deployment declares it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,16 @@ pub enum TableKind {
     Cambist,
     /// Snapshots of exchange rates, a ledger or a plain folder.
     Rates,
+}
+
+impl fmt::Display for TableKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Raw => "raw",
+            Self::Cambist => "cambist",
+            Self::Rates => "rates",
+        })
+    }
 }
 
 impl TableSettings {

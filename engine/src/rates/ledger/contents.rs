@@ -192,6 +192,16 @@ impl Contents {
         Ok(objects)
     }
 
+    /// Returns the instants at which snapshots became known, were admitted or approved, in any order.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = InstantMicros> {
+        let snapshots = self.payloads.iter().flat_map(|payload| &payload.snapshots);
+        let snapshots = snapshots.map(|snapshot| snapshot.known_at);
+        let entries = self.entries.iter().map(|(_, entry)| entry.known_at_micros());
+        let approvals = self.approvals.iter();
+        let approvals = approvals.map(|(_, approval)| InstantMicros(approval.at.as_microsecond()));
+        snapshots.chain(entries).chain(approvals)
+    }
+
     /// Returns what may be used as of an instant, what was published but is held back, and what is no
     /// snapshot.
     ///

@@ -5,6 +5,7 @@ mod faulty;
 mod maintenance;
 mod refusals;
 mod restatements;
+mod snapshots;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -1,5 +1,12 @@
 //! The statements that run, and the last ones that did: limits, cancellation, `system.queries`.
 
+mod registry;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use registry::{Queries, Refusal, Running, too_large};
+pub(crate) use rows::forward;
 use serde::Serialize;
 
 /// How far a query is.

@@ -1,7 +1,10 @@
 //! The audit log: who asked for what, when, and how it ended.
 
+mod file;
+
 use std::fmt;
 
+pub use file::FileAudit;
 use serde::Serialize;
 
 /// One line of the log: the end of a statement, or an attempt to get in.

@@ -1,0 +1,361 @@
+//! The service: prepares statements and executes them.
+
+mod execute;
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use cambist_engine::execution::StreamExecution;
+use cambist_engine::rates::RateBooks;
+use cambist_engine::record::GroupPlan;
+use cambist_engine::store::Stores;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use futures::StreamExt;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::access::Principal;
+use crate::audit::AuditLog;
+use crate::catalog::{Catalog, Opening};
+use crate::error::{Result, SqlError, SqlErrorKind};
+use crate::options::SessionOption;
+use crate::places::Places;
+use crate::planning::{self, Planned, Planner, output, parameters};
+use crate::prepared::{Prepared, StatementKind, no_columns};
+use crate::queries::{Queries, Refusal};
+use crate::queries::QueryView;
+use crate::rates::RateShelf;
+use crate::runs::{Executors, Runs};
+use crate::session::{Session, SessionOptions};
+use crate::settings::SqlSettings;
+use crate::statement::{Action, PUBLIC, Parsed, Query, redact};
+use crate::stream::Executed;
+use crate::system;
+
+/// Tells the present instant.
+pub type Clock = Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>;
+
+/// What a service works with.
+#[derive(Clone)]
+pub struct Environment {
+    /// The stores of this process.
+    pub stores: Stores,
+    /// Who runs plans.
+    pub execution: Arc<dyn StreamExecution>,
+    /// Who runs jobs.
+    pub runs: Arc<dyn Runs>,
+    /// Who knows the executors.
+    pub executors: Arc<dyn Executors>,
+    /// Where statements are noted.
+    pub audit: Arc<dyn AuditLog>,
+    /// Tells the time.
+    pub clock: Clock,
+    /// A folder for what outlives a statement: declared tables, pinned rates. A local path or `s3://`; on a
+    /// cluster the executors must reach it.
+    pub state_url: String,
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").field("state_url", &self.state_url).finish_non_exhaustive()
+    }
+}
+
+/// The service; clones share it.
+#[derive(Clone, Debug)]
+pub struct SqlService {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: SqlSettings,
+    environment: Environment,
+    catalog: Arc<Catalog>,
+    places: Places,
+    queries: Queries,
+    shelf: Arc<RateShelf>,
+    planner: Planner,
+    /// Statements that are being prepared, beside those that are at work.
+    preparing: Semaphore,
+}
+
+/// A table as metadata calls tell of it.
+#[derive(Clone, Debug)]
+pub struct TableEntry {
+    /// `public` or `system`.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// `TABLE` or `SYSTEM TABLE`.
+    pub table_type: &'static str,
+    /// Its columns, of types that every client can read; none where they were not asked for or are not known.
+    pub columns: Option<SchemaRef>,
+}
+
+/// Tables that a metadata call opens at once.
+const OPENED_AT_ONCE: usize = 8;
+
+/// The one catalog's name.
+pub const CATALOG: &str = "cambist";
+
+impl SqlService {
+    /// Makes a service.
+    ///
+    /// # Errors
+    /// Where the settings contradict themselves, or the declared tables cannot be read.
+    pub async fn start(settings: SqlSettings, environment: Environment) -> Result<Self> {
+        let stores = environment.stores.clone();
+        let catalog = Catalog::start(&settings.tables, stores.clone(), &environment.state_url).await?;
+        let catalog = Arc::new(catalog);
+        let books = Arc::new(RateBooks::new(stores.clone()));
+        let clock = Arc::clone(&environment.clock);
+        let shelf = RateShelf::new(
+            &settings.rates,
+            stores,
+            Arc::clone(&catalog),
+            Arc::clone(&books),
+            Arc::clone(&clock),
+            &environment.state_url,
+        );
+        shelf.choose(&SessionOptions::default()).map_err(|error| {
+            SqlError { message: format!("rates: {}", error.message), ..error }
+        })?;
+        let shelf = Arc::new(shelf);
+        let places = Places::of(&settings)?;
+        let at_once_max = settings.concurrent_queries_max();
+        let queries = Queries::new(clock, Arc::clone(&environment.audit), at_once_max);
+        let planner = Planner::new(&environment, &catalog, &queries, &shelf, &books)?;
+        let preparing = Semaphore::new(at_once_max);
+        let inner = Inner { settings, environment, catalog, places, queries, shelf, planner, preparing };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Returns what the deployment declares.
+    pub fn settings(&self) -> &SqlSettings {
+        &self.inner.settings
+    }
+
+    /// Returns what the service works with.
+    pub fn environment(&self) -> &Environment {
+        &self.inner.environment
+    }
+
+    /// Cancels a query: its sender's own, or anybody's where an admin asks. Tells whether it was running.
+    ///
+    /// Its work is dropped, and its rows end with [`SqlErrorKind::Cancelled`].
+    ///
+    /// # Errors
+    /// Where the query is somebody else's.
+    pub async fn cancel(&self, principal: &Principal, query_id: &str) -> Result<bool> {
+        self.inner.queries.cancel(principal, query_id)
+    }
+
+    /// Returns the queries that run and the last ones that did, newest first, everybody's.
+    pub fn queries(&self) -> Vec<QueryView> {
+        self.inner.queries.list()
+    }
+
+    /// Returns the tables that the session's user may read, with their columns where `with_columns` is set: the
+    /// declared ones in schema `public`, ours in `system`.
+    ///
+    /// # Errors
+    /// Never for one table that cannot be opened: it is told without columns.
+    pub async fn tables(&self, session: &Session, with_columns: bool) -> Result<Vec<TableEntry>> {
+        let inner = &self.inner;
+        let is_reader = session.principal().role.may(StatementKind::Select);
+        if !is_reader {
+            return Ok(Vec::new());
+        }
+        let groups = GroupPlan { slots: 1, task_bytes: None };
+        let opening = Opening { groups, now: (inner.environment.clock)() };
+        let declared = inner.catalog.declared().into_keys();
+        let entry = |name: String| {
+            let (catalog, opening) = (&inner.catalog, &opening);
+            async move {
+                let columns = if with_columns { columns_of(catalog, &name, opening).await } else { None };
+                TableEntry { schema: PUBLIC.to_owned(), name, table_type: "TABLE", columns }
+            }
+        };
+        let mut tables: Vec<TableEntry> =
+            futures::stream::iter(declared.map(entry)).buffered(OPENED_AT_ONCE).collect().await;
+        tables.extend(system::NAMES.iter().map(|name| TableEntry {
+            schema: "system".to_owned(),
+            name: (*name).to_owned(),
+            table_type: "SYSTEM TABLE",
+            columns: system::columns(name).filter(|_| with_columns),
+        }));
+        Ok(tables)
+    }
+
+    /// Reads, checks and plans one statement.
+    ///
+    /// # Errors
+    /// Where it cannot be read or planned, or the session's user may not execute it. Refusals are noted in the
+    /// audit log.
+    pub async fn prepare(&self, session: &Arc<Session>, sql: &str) -> Result<Prepared> {
+        let started = Instant::now();
+        let mut action = "prepare";
+        let prepared = self.prepare_unnoted(session, sql, &mut action).await;
+        if let Err(error) = &prepared {
+            let statement = &redact::for_log(sql);
+            let principal = session.principal();
+            self.inner.queries.note_refusal(&Refusal { principal, action, statement, started, error });
+        }
+        prepared
+    }
+
+    async fn prepare_unnoted(
+        &self,
+        session: &Arc<Session>,
+        sql: &str,
+        noted: &mut &'static str,
+    ) -> Result<Prepared> {
+        let inner = &self.inner;
+        let _permit = inner.preparing.try_acquire().map_err(|_| {
+            let error = SqlError::new(SqlErrorKind::Exhausted, "too many statements are being prepared");
+            error.with_hint("try again in a moment")
+        })?;
+        let parsed = Parsed::read(sql)?;
+        let kind = parsed.kind;
+        *noted = kind.as_str();
+        let role = session.principal().role;
+        if !role.may(kind) {
+            let error = SqlError::denied(format!("a {role} may not {}", kind.as_str()));
+            return Err(error.with_hint(format!("this takes the role `{}`", kind.needs())));
+        }
+        let action = parsed.action(sql)?;
+        let mut prepared = Prepared {
+            sql: sql.into(),
+            logged: redact::for_log(sql),
+            kind,
+            session: Arc::clone(session),
+            action: Arc::new(action),
+            result: no_columns(),
+            parameters: no_columns(),
+            values: None,
+            planned: Mutex::default(),
+        };
+        match &*Arc::clone(&prepared.action) {
+            Action::Query(query) => {
+                let planned = self.planned(session, query, sql).await?;
+                prepared.result = output::readable(planned.plan.schema().as_arrow());
+                let parameters = parameters::schema(&planned.plan, &query.parameters);
+                prepared.parameters = planning::failure::planned(parameters)?;
+                prepared.planned = Mutex::new(Some(planned));
+            }
+            Action::ShowOptions(_) => prepared.result = options_columns(),
+            Action::SetOption(option, value) => {
+                inner.set_option(session, &mut session.options(), *option, value.clone())?;
+            }
+            Action::Call(call) => {
+                call.places().iter().try_for_each(|place| inner.places.check(place))?;
+                prepared.result = system::runs::call_columns();
+            }
+            Action::CreateTable(table) => inner.places.check(&table.settings.url)?,
+            Action::DropTable { .. } => {}
+        }
+        Ok(prepared)
+    }
+
+    /// Plans, but no longer than a statement may take.
+    async fn planned(&self, session: &Session, query: &Query, sql: &str) -> Result<Planned> {
+        let limit = self.inner.settings.limits_of(session.principal().role).run_time();
+        let planning = self.inner.planner.plan(session, query, sql);
+        tokio::time::timeout(limit, planning).await.unwrap_or_else(|_| {
+            let message = format!("the statement could not be planned within {} s", limit.as_secs());
+            Err(SqlError::new(SqlErrorKind::TimedOut, message))
+        })
+    }
+
+    /// Binds a statement's parameters to a batch of one row, by name where it has all the names, by position
+    /// otherwise. What is returned has no parameters, and the columns that these values give it.
+    ///
+    /// # Errors
+    /// Where the number of values or a type does not fit.
+    pub async fn bind(&self, prepared: &Prepared, parameters: &RecordBatch) -> Result<Prepared> {
+        let values = parameters::values(&prepared.parameters, parameters)?;
+        let mut bound = Prepared {
+            sql: Arc::clone(&prepared.sql),
+            logged: prepared.logged.clone(),
+            kind: prepared.kind,
+            session: Arc::clone(&prepared.session),
+            action: Arc::clone(&prepared.action),
+            result: Arc::clone(&prepared.result),
+            parameters: no_columns(),
+            values: None,
+            planned: Mutex::default(),
+        };
+        let Action::Query(query) = &*prepared.action else { return Ok(bound) };
+        let mut planned = match prepared.take_plan() {
+            Some(planned) => planned,
+            None => self.planned(&prepared.session, query, &prepared.sql).await?,
+        };
+        planned.plan = planning::failure::planned(planned.plan.with_param_values(values.clone()))?;
+        bound.result = output::readable(planned.plan.schema().as_arrow());
+        bound.values = Some(values);
+        bound.planned = Mutex::new(Some(planned));
+        Ok(bound)
+    }
+
+    /// Executes a statement, with a row of values for its parameters.
+    ///
+    /// The work goes on while its rows are read; dropping them cancels it. A `CALL` is different: its run goes on
+    /// whether or not somebody waits for its row.
+    ///
+    /// # Errors
+    /// Where a limit of the user is reached, or the statement cannot be planned any more. What fails later is told
+    /// in the rows.
+    pub async fn execute(&self, prepared: &Prepared, parameters: Option<&RecordBatch>) -> Result<Executed> {
+        let bound = match parameters {
+            Some(parameters) => Some(self.bind(prepared, parameters).await?),
+            None if prepared.parameters.fields().is_empty() => None,
+            None => {
+                let count = prepared.parameters.fields().len();
+                return Err(SqlError::invalid(format!("no values are given, the statement has {count} parameters")));
+            }
+        };
+        execute::execute(&self.inner, bound.as_ref().unwrap_or(prepared)).await
+    }
+}
+
+impl Inner {
+    /// Sets an option where its value is good.
+    fn set_option(
+        &self,
+        session: &Session,
+        options: &mut SessionOptions,
+        option: SessionOption,
+        value: Option<String>,
+    ) -> Result<()> {
+        if !session.is_lasting() {
+            let name = option.name();
+            let error = SqlError::invalid(format!("{name} cannot be set: this connection has no session that lasts"));
+            return Err(error.with_hint(
+                "log in with user and password, or keep the server's cookies, or give the option with each request",
+            ));
+        }
+        option.write(options, value)?;
+        if option == SessionOption::Rates && options.rates.is_some() {
+            self.shelf.choose(options)?;
+        }
+        Ok(())
+    }
+}
+
+/// The columns of `SHOW cambist.rates`.
+fn options_columns() -> SchemaRef {
+    let field = |name: &str| Field::new(name, DataType::Utf8, true);
+    Arc::new(Schema::new(vec![field("name"), field("value"), field("description")]))
+}
+
+async fn columns_of(catalog: &Catalog, name: &str, opening: &Opening) -> Option<SchemaRef> {
+    match catalog.open(name, opening).await {
+        Ok(opened) => opened.map(|table| output::readable(&table.schema())),
+        Err(error) => {
+            tracing::warn!(table = name, %error, "a table cannot be opened, its columns are not told");
+            None
+        }
+    }
+}

@@ -11,8 +11,11 @@ use crate::error::{JobError, Result};
 /// The key under which every option that names a place lies.
 const PLACE_KEY: &str = "url";
 
-/// Reads options from JSON.
-pub(crate) fn from_json<T: DeserializeOwned>(job: &str, options: &Value) -> Result<T> {
+/// Reads the options of `job` from JSON.
+///
+/// # Errors
+/// Where they are no `T`, with the option's key.
+pub fn from_json<T: DeserializeOwned>(job: &str, options: &Value) -> Result<T> {
     // A list would be taken for the values of the options, in the order of their declaration.
     if !options.is_object() {
         return Err(refused(job, "the options: invalid type, expected an object of options".to_owned()));
@@ -26,7 +29,10 @@ pub(crate) fn from_json<T: DeserializeOwned>(job: &str, options: &Value) -> Resu
 
 /// Reads options from TOML, checks that they are a `T`, and returns them as JSON. A date or time that is
 /// written without quotes is the text that it is written as.
-pub(crate) fn from_toml<T: DeserializeOwned>(job: &str, text: &str) -> Result<Value> {
+///
+/// # Errors
+/// With the line, for text that is not TOML or no `T`.
+pub fn from_toml<T: DeserializeOwned>(job: &str, text: &str) -> Result<Value> {
     let not_toml = |error: toml::de::Error| refused_toml(job, &error);
     let table: toml::Table = toml::from_str(text).map_err(not_toml)?;
     let options = json_of(toml::Value::Table(table));

@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod call;
 pub mod catalog;
 mod error;
 mod prepared;

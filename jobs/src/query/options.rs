@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::encode::FileFormat;
 use crate::error::{JobError, Result};
 use crate::normalize::values;
-use crate::registry::{JobDescription, OptionDescription};
+use crate::registry::{JobDescription, OptionDescription, OptionType};
 
 /// Results beyond this are no results but tables.
 const MAX_BYTES_LIMIT: u64 = 512 << 20;
@@ -207,84 +207,68 @@ fn rates(spec: QueryRatesSpec) -> Result<Option<RatesConfig>> {
 
 /// Returns the job's entry in the registry.
 pub fn describe() -> JobDescription {
-    JobDescription {
-        name: "query",
-        summary: "Runs one SELECT over raw files and tables, with joins, groups and sorts, and writes its result as one file",
-        options: OPTIONS,
-    }
+    JobDescription::new("query", "Runs one SELECT over raw files and tables, with joins, groups and sorts, and writes its result as one file", OPTIONS.to_vec())
 }
 
 const OPTIONS: &[OptionDescription] = &[
     OptionDescription::new(
-        "query.sql",
-        "SELECT",
+        "query.sql", OptionType::Text, "SELECT",
         "required",
         "The question; names are those of `tables`, as they are written",
     ),
     OptionDescription::new(
-        "tables.NAME.url",
-        "folder, file or glob",
+        "tables.NAME.url", OptionType::Place, "folder, file or glob",
         "required",
         "The table's folder, or raw files: a local path or `s3://`",
     ),
     OptionDescription::new(
-        "tables.NAME.format",
-        "cambist | csv | ndjson | json | parquet",
+        "tables.NAME.format", OptionType::Text, "cambist | csv | ndjson | json | parquet",
         "by file name",
         "`cambist` is a table that `normalize` writes: its live files, and its partition column as text",
     ),
-    OptionDescription::new("tables.NAME.encoding", "utf-8 | latin1", "utf-8", "The encoding of text files"),
+    OptionDescription::new("tables.NAME.encoding", OptionType::Text, "utf-8 | latin1", "utf-8", "The encoding of text files"),
     OptionDescription::new(
-        "tables.NAME.delimiter",
-        "one byte",
+        "tables.NAME.delimiter", OptionType::Text, "one byte",
         ",",
         "The CSV field delimiter; `\\t` for a tab",
     ),
     OptionDescription::new(
-        "tables.NAME.types",
-        "table of column = type",
+        "tables.NAME.types", OptionType::Map, "table of column = type",
         "CSV: text; JSON: what all values are; Parquet: its own",
         "`text`, `int64`, `decimal(p,s)`, `bool`, `date`, `timestamp` (local), `timestamptz` (an instant), `float64`",
     ),
     OptionDescription::new(
-        "rates.url",
-        "file, folder or glob",
+        "rates.url", OptionType::Place, "file, folder or glob",
         "none",
         "The rate snapshots of `fx_convert` and the other functions that need rates",
     ),
     OptionDescription::new(
-        "rates.mode",
-        "date | instant",
+        "rates.mode", OptionType::Text, "date | instant",
         "date",
         "Whether an event uses the rate of its date or of its instant",
     ),
     OptionDescription::new(
-        "rates.max_age_days",
-        "days, 0 to 36500",
+        "rates.max_age_days", OptionType::Integer, "days, 0 to 36500",
         "7 in date mode, none in instant mode",
         "The age above which a snapshot is too old",
     ),
     OptionDescription::new(
-        "rates.known_as_of",
-        "instant",
+        "rates.known_as_of", OptionType::Instant, "instant",
         "the run's start",
         "Only snapshots that were known by then count",
     ),
     OptionDescription::new(
-        "output.url",
-        "file",
+        "output.url", OptionType::Place, "file",
         "required",
         "The result: `.parquet`, `.csv` or `.ndjson`; created whole or not at all, never replaced",
     ),
     OptionDescription::new(
-        "output.max_bytes",
-        "bytes, 1 to 536870912",
+        "output.max_bytes", OptionType::Integer, "bytes, 1 to 536870912",
         "268435456 (256 MiB)",
         "The most that the result may take in memory; a larger one is refused",
     ),
     OptionDescription::new(
-        "run.allow_broken",
-        "boolean",
+        "run.allow_broken", OptionType::Boolean, "boolean",
         "false",
         "Whether broken records of raw files are left out and counted, for which the files are read twice; otherwise one fails the query",
     ),
@@ -327,7 +311,7 @@ mod tests {
             }
         }
         keys.sort();
-        let mut described: Vec<String> = OPTIONS.iter().map(|option| option.key.to_owned()).collect();
+        let mut described: Vec<String> = OPTIONS.iter().map(|option| option.key.to_string()).collect();
         described.sort();
         assert_eq!(keys, described);
     }

@@ -3,6 +3,7 @@
 //! A job is options → plan → run → report. Building a plan reads schemas and rates but writes nothing;
 //! only the run writes, through the table commit.
 
+mod commit;
 pub mod compact;
 pub mod context;
 pub mod error;

@@ -66,7 +66,8 @@ pub(crate) fn absolute_paths(options: &mut Value, base: &Path) {
     }
 }
 
-fn make_absolute(place: &mut String, base: &Path) {
+/// Makes a relative local path absolute, as seen from `base`.
+pub(crate) fn make_absolute(place: &mut String, base: &Path) {
     let is_relative = !place.is_empty() && !place.contains("://") && Path::new(place).is_relative();
     if is_relative {
         *place = base.join(&place).to_string_lossy().into_owned();
@@ -81,7 +82,8 @@ fn refused_toml(job: &str, error: &toml::de::Error) -> JobError {
     refused(job, format!("the spec is not valid: {}", error.to_string().trim_end()))
 }
 
-fn json_of(value: toml::Value) -> Value {
+/// Returns a value of TOML as JSON; a date or time is the text that it is written as.
+pub(crate) fn json_of(value: toml::Value) -> Value {
     match value {
         toml::Value::String(text) => Value::String(text),
         toml::Value::Integer(number) => number.into(),

@@ -89,23 +89,39 @@ impl TryFrom<CompactSpec> for CompactConfig {
 
 /// Returns the job's entry in the registry.
 pub fn describe() -> JobDescription {
-    JobDescription::new("compact", "Merges a table's small files, partition by partition and batch by batch; no row changes", OPTIONS.to_vec())
+    JobDescription::new(
+        "compact",
+        "Merges a table's small files, partition by partition and batch by batch; no row changes",
+        OPTIONS.to_vec(),
+    )
 }
 
 const OPTIONS: &[OptionDescription] = &[
-    OptionDescription::new("output.url", OptionType::Place, "folder", "required", "The table: a local path or `s3://`"),
     OptionDescription::new(
-        "output.partition", OptionType::Text, "partition such as `dt=2024-05-01`",
+        "output.url",
+        OptionType::Place,
+        "folder",
+        "required",
+        "The table: a local path or `s3://`",
+    ),
+    OptionDescription::new(
+        "output.partition",
+        OptionType::Text,
+        "partition such as `dt=2024-05-01`",
         "all",
         "The only partition to look at",
     ),
     OptionDescription::new(
-        "output.files_max", OptionType::Integer, "files, 1 or more",
+        "output.files_max",
+        OptionType::Integer,
+        "files, 1 or more",
         "1",
         "Small files that a batch may have in a partition before they are merged",
     ),
     OptionDescription::new(
-        "output.target_bytes", OptionType::Integer, "bytes, 1 MiB or more",
+        "output.target_bytes",
+        OptionType::Integer,
+        "bytes, 1 MiB or more",
         "134217728 (128 MiB)",
         "The size that files should have; only smaller ones are merged",
     ),

@@ -3,27 +3,31 @@
 use std::sync::Arc;
 
 use cambist_engine::files;
+use cambist_engine::location::Location;
 use cambist_engine::progress::RunProgress;
 use cambist_engine::query::{LiveTable, RawTable, Screening, live_columns};
 use cambist_engine::record::{GroupPlan, RecordConfig, RecordSource, infer, plan_groups};
 use cambist_engine::store::Stores;
-use cambist_engine::table::{TableKind, TableSchema};
+use cambist_engine::table::{LiveFile, TableKind, TableSchema};
 use datafusion::catalog::TableProvider;
 use datafusion::execution::object_store::ObjectStoreUrl;
 
 use super::options::TableConfig;
 use crate::error::{JobError, Result};
 use crate::input::{of_files, of_record, planning};
+use crate::normalize::{InputFile, input_files};
 use crate::table_reader::{Part, TableReader};
 
 /// A table that a query may name.
-pub(super) struct QueryTable {
-    pub(super) name: String,
+pub(crate) struct QueryTable {
+    pub(crate) name: String,
     /// Bytes of its files.
-    pub(super) bytes: u64,
-    pub(super) provider: Arc<dyn TableProvider>,
+    pub(crate) bytes: u64,
+    pub(crate) provider: Arc<dyn TableProvider>,
     /// The same, where it is of raw files.
-    pub(super) raw: Option<Arc<RawTable>>,
+    pub(crate) raw: Option<Arc<RawTable>>,
+    /// The account of its files.
+    pub(crate) inputs: Vec<InputFile>,
 }
 
 /// How tables are opened.
@@ -63,6 +67,7 @@ impl Opening<'_> {
         Ok(QueryTable {
             name: name.to_owned(),
             bytes: files.bytes(),
+            inputs: input_files(&files),
             provider: Arc::clone(&table) as _,
             raw: Some(table),
         })
@@ -86,8 +91,19 @@ impl Opening<'_> {
         Ok(QueryTable {
             name: name.to_owned(),
             bytes: files.iter().map(|file| file.bytes).sum(),
+            inputs: files.iter().map(|file| live_input(&root, file)).collect(),
             provider: Arc::new(table),
             raw: None,
         })
+    }
+}
+
+/// A data file never changes: what is in it tells it from any other.
+fn live_input(root: &Location, file: &LiveFile) -> InputFile {
+    InputFile {
+        location: format!("{}/{}", root.absolute().trim_end_matches('/'), file.path),
+        written: None,
+        bytes: file.bytes,
+        version: file.content_hash.clone(),
     }
 }

@@ -125,11 +125,7 @@ pub struct JobDescription {
 
 impl JobDescription {
     /// Describes a job.
-    pub fn new(
-        name: impl Into<String>,
-        summary: impl Into<String>,
-        options: Vec<OptionDescription>,
-    ) -> Self {
+    pub fn new(name: impl Into<String>, summary: impl Into<String>, options: Vec<OptionDescription>) -> Self {
         Self { name: name.into(), summary: summary.into(), options }
     }
 

@@ -21,7 +21,8 @@ impl Job for Named {
 }
 
 fn named(name: &str, keys: &[&'static str]) -> Arc<dyn Job> {
-    let option = |key: &&'static str| OptionDescription::new(key, OptionType::Integer, "days", "none", "Days");
+    let option =
+        |key: &&'static str| OptionDescription::new(key, OptionType::Integer, "days", "none", "Days");
     Arc::new(Named(JobDescription::new(name, "Counts days", keys.iter().map(option).collect())))
 }
 

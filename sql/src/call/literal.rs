@@ -80,7 +80,9 @@ fn constant(value: &Value, place: &str) -> Option<Result<Literal>> {
         Value::Number(number, _) => Literal::Number(number.clone()),
         Value::Boolean(is_set) => Literal::Boolean(*is_set),
         Value::Null => {
-            return Some(Err(SqlError::invalid(format!("{place} is NULL: leave an argument without a value out"))));
+            return Some(Err(SqlError::invalid(format!(
+                "{place} is NULL: leave an argument without a value out"
+            ))));
         }
         Value::Placeholder(name) => {
             return Some(Err(SqlError::invalid(format!(

@@ -15,7 +15,11 @@ fn call(sql: &str) -> Result<JobCall> {
 
 fn check(sql: &str, expected_job: &str, expected: Value, expected_wait: bool) {
     let JobCall::Run { job, options, wait } = call(sql).unwrap() else { panic!("{sql} runs nothing") };
-    assert_eq!((job.as_str(), Value::Object(options), wait), (expected_job, expected, expected_wait), "{sql}");
+    assert_eq!(
+        (job.as_str(), Value::Object(options), wait),
+        (expected_job, expected, expected_wait),
+        "{sql}"
+    );
 }
 
 fn check_refused(sql: &str, expected: &str) {
@@ -109,7 +113,10 @@ fn every_place_is_told_however_it_is_called() {
 #[test]
 fn a_value_of_another_type_is_refused_with_what_is_expected() {
     for (argument, expected) in [
-        ("date => 5", "argument `date` of `normalize` is the number 5, expected a day such as DATE '2024-05-01'"),
+        (
+            "date => 5",
+            "argument `date` of `normalize` is the number 5, expected a day such as DATE '2024-05-01'",
+        ),
         ("date => DATE '2024-13-01'", "argument `date` of `normalize` is DATE '2024-13-01', expected a day"),
         ("source => 5", "argument `source` of `normalize` is the number 5, expected a place as a text"),
         ("sql => TRUE", "argument `sql` of `normalize` is true, expected a text such as 'abc'"),
@@ -120,7 +127,10 @@ fn a_value_of_another_type_is_refused_with_what_is_expected() {
         ("to => ['INR', 5]", "is a list, expected a list of texts such as ['INR', 'SGD']"),
         ("source_types => ['a']", "is a list, expected a map such as MAP {'name': 'value'}"),
         ("source_types => '[1]'", "is the text '[1]', expected a map such as MAP"),
-        ("known_as_of => TIMESTAMP '2024-05-01 06:00:00'", "is TIMESTAMP '2024-05-01 06:00:00', expected an instant"),
+        (
+            "known_as_of => TIMESTAMP '2024-05-01 06:00:00'",
+            "is TIMESTAMP '2024-05-01 06:00:00', expected an instant",
+        ),
         ("wait => 1", "argument `wait` of `normalize` is the number 1, expected true or false"),
     ] {
         check_refused(&format!("CALL normalize({argument})"), expected);
@@ -147,18 +157,27 @@ fn an_unknown_argument_is_refused_with_the_nearest_and_the_valid_ones() {
         "CALL normalize(sorce => 'a')",
         "`normalize` has no argument `sorce`, did you mean `source`?; expected one of source, format,",
     );
-    check_refused("CALL compact(url => 'a')", "`compact` has no argument `url`; expected one of output, partition, files_max, target_bytes, wait");
+    check_refused(
+        "CALL compact(url => 'a')",
+        "`compact` has no argument `url`; expected one of output, partition, files_max, target_bytes, wait",
+    );
 }
 
 #[test]
 fn an_argument_is_given_once_and_by_name() {
-    check_refused("CALL normalize(source => 'a', source => 'b')", "argument `source` of `normalize` is given twice");
+    check_refused(
+        "CALL normalize(source => 'a', source => 'b')",
+        "argument `source` of `normalize` is given twice",
+    );
     check_refused(
         "CALL normalize(source => 'a', source_url => 'b')",
         "the arguments `source` and `source_url` of `normalize` are the same one, given twice",
     );
     check_refused("CALL normalize(wait => true, wait => true)", "`wait` of `normalize` is given twice");
-    check_refused("CALL compact('out')", "CALL compact has the value 'out' without a name, expected `name => value`");
+    check_refused(
+        "CALL compact('out')",
+        "CALL compact has the value 'out' without a name, expected `name => value`",
+    );
 }
 
 #[test]
@@ -178,7 +197,9 @@ fn a_run_is_cancelled_by_its_id() {
     for sql in ["CALL cancel_run('r-1')", "CALL cancel_run(run_id => 'r-1')"] {
         assert_eq!(call(sql).unwrap(), JobCall::CancelRun { run_id: "r-1".to_owned() });
     }
-    for sql in ["CALL cancel_run()", "CALL cancel_run(1)", "CALL cancel_run('a', 'b')", "CALL cancel_run(id => 'a')"] {
+    for sql in
+        ["CALL cancel_run()", "CALL cancel_run(1)", "CALL cancel_run('a', 'b')", "CALL cancel_run(id => 'a')"]
+    {
         check_refused(sql, "CALL cancel_run takes one run's id");
     }
 }

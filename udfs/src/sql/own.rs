@@ -115,9 +115,6 @@ mod tests {
     #[test]
     fn a_function_without_documentation_is_listed_all_the_same() {
         let described = own("fx_margin").describe();
-        assert_eq!(
-            (described.name.as_str(), described.signature.as_str()),
-            ("fx_margin", "fx_margin(…)")
-        );
+        assert_eq!((described.name.as_str(), described.signature.as_str()), ("fx_margin", "fx_margin(…)"));
     }
 }

@@ -26,7 +26,10 @@ pub use self::description::{JobDescription, OptionDescription, OptionType};
 pub use self::pages::{function_reference_page, functions};
 use crate::context::RunContext;
 use crate::error::{JobError, Result};
+use crate::input::planning;
 use crate::{options, sql_file};
+pub use cambist_udfs::sql::OwnFunction;
+use cambist_udfs::sql::install_functions;
 
 /// Arguments of a `CALL` that are no job's options.
 const RESERVED_ARGUMENTS: &[&str] = &["wait"];
@@ -80,12 +83,13 @@ pub trait PreparedJob: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub struct Registry {
     jobs: Vec<Arc<dyn Job>>,
+    functions: Vec<OwnFunction>,
 }
 
 impl Registry {
     /// Returns the registry of the built-in jobs.
     pub fn built_in() -> Self {
-        Self { jobs: built_in::jobs() }
+        Self { jobs: built_in::jobs(), functions: Vec::new() }
     }
 
     /// Adds a job.
@@ -104,6 +108,13 @@ impl Registry {
         check_arguments(&description)?;
         self.jobs.push(job);
         Ok(self)
+    }
+
+    /// Adds a function that SQL has beside ours, in every session of this process.
+    #[must_use]
+    pub fn with_function(mut self, function: OwnFunction) -> Self {
+        self.functions.push(function);
+        self
     }
 
     /// Adds the jobs that are written as `.sql` files in a folder, in the order of their file names.
@@ -155,11 +166,16 @@ impl Registry {
 /// The program's registry.
 static INSTALLED: OnceLock<Registry> = OnceLock::new();
 
-/// Makes `registry` the program's.
+/// Makes `registry` the program's, and its functions known to every session that is made from now on.
 ///
 /// # Errors
-/// Where the program has one already: it must be installed before anything asks for a job, and once.
+/// Where a function has the name of another one, or the program has a registry already: it is installed before
+/// anything asks for a job, and once.
 pub fn install(registry: Registry) -> Result<()> {
+    if !registry.functions.is_empty() {
+        install_functions(registry.functions.clone())
+            .map_err(|error| planning(error, "the program's functions"))?;
+    }
     INSTALLED
         .set(registry)
         .map_err(|_| JobError::usage("the program's jobs are registered already, which is done once"))

@@ -162,7 +162,7 @@ fn a_broken_header_is_refused_with_its_line() {
     for (change, expected) in [
         (("/*---", "/*"), "line 2: expected `/*---`"),
         (("---*/", "*/"), "line 2: the header that begins here has no end, expected `---*/`"),
-        (("partition_by = \"dt\"", ""), "line 20, column 1"),
+        (("partition_by = \"dt\"", ""), "line 21, column 1"),
         (("[output]", "[outputs]"), "unknown field `outputs`"),
         (("type = \"date\"", "type = date"), "line 6, column 8"),
         (("type = \"date\"", "type = \"day\""), "parameters.day: type is `day`, expected text, int64,"),

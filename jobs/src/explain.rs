@@ -129,8 +129,7 @@ async fn explain_row(reader: &TableReader, file: &LiveFile, row: usize) -> Resul
     let batch = batch.ok_or_else(|| JobError::data(format!("row {row} of `{}` has vanished", file.path)))?;
     let state = reader.table.state().batch(&file.batch);
     let details = state.map(|batch| batch.details.clone()).unwrap_or_default();
-    let details: RunDetails = serde_json::from_value(details)
-        .map_err(|error| JobError::data(format!("the log's account of batch `{}`: {error}", file.batch)))?;
+    let details = RunDetails::of_batch(&file.batch, &details)?;
     let rounding: RoundingMode = details.rounding.parse().unwrap_or_default();
     let cells = Cells { batch: &batch };
     let event_date = file.partition().split_once('=').map_or("", |(_, date)| date).to_owned();

@@ -3,6 +3,7 @@
 //! A job is options → plan → run → report. Building a plan reads schemas and rates but writes nothing;
 //! only the run writes, through the table commit.
 
+mod commit;
 pub mod compact;
 pub mod context;
 pub mod error;
@@ -10,12 +11,13 @@ pub mod explain;
 mod input;
 pub mod maintenance;
 pub mod normalize;
-mod options;
+pub mod options;
 pub mod query;
 pub mod rates;
 pub mod ready;
 pub mod registry;
 pub mod restate;
+pub mod sql_file;
 mod staged;
 pub mod table_reader;
 pub mod verify;

@@ -11,8 +11,11 @@ use crate::error::{JobError, Result};
 /// The key under which every option that names a place lies.
 const PLACE_KEY: &str = "url";
 
-/// Reads options from JSON.
-pub(crate) fn from_json<T: DeserializeOwned>(job: &str, options: &Value) -> Result<T> {
+/// Reads the options of `job` from JSON.
+///
+/// # Errors
+/// Where they are no `T`, with the option's key.
+pub fn from_json<T: DeserializeOwned>(job: &str, options: &Value) -> Result<T> {
     // A list would be taken for the values of the options, in the order of their declaration.
     if !options.is_object() {
         return Err(refused(job, "the options: invalid type, expected an object of options".to_owned()));
@@ -26,7 +29,10 @@ pub(crate) fn from_json<T: DeserializeOwned>(job: &str, options: &Value) -> Resu
 
 /// Reads options from TOML, checks that they are a `T`, and returns them as JSON. A date or time that is
 /// written without quotes is the text that it is written as.
-pub(crate) fn from_toml<T: DeserializeOwned>(job: &str, text: &str) -> Result<Value> {
+///
+/// # Errors
+/// With the line, for text that is not TOML or no `T`.
+pub fn from_toml<T: DeserializeOwned>(job: &str, text: &str) -> Result<Value> {
     let not_toml = |error: toml::de::Error| refused_toml(job, &error);
     let table: toml::Table = toml::from_str(text).map_err(not_toml)?;
     let options = json_of(toml::Value::Table(table));
@@ -60,7 +66,8 @@ pub(crate) fn absolute_paths(options: &mut Value, base: &Path) {
     }
 }
 
-fn make_absolute(place: &mut String, base: &Path) {
+/// Makes a relative local path absolute, as seen from `base`.
+pub(crate) fn make_absolute(place: &mut String, base: &Path) {
     let is_relative = !place.is_empty() && !place.contains("://") && Path::new(place).is_relative();
     if is_relative {
         *place = base.join(&place).to_string_lossy().into_owned();
@@ -75,7 +82,8 @@ fn refused_toml(job: &str, error: &toml::de::Error) -> JobError {
     refused(job, format!("the spec is not valid: {}", error.to_string().trim_end()))
 }
 
-fn json_of(value: toml::Value) -> Value {
+/// Returns a value of TOML as JSON; a date or time is the text that it is written as.
+pub(crate) fn json_of(value: toml::Value) -> Value {
     match value {
         toml::Value::String(text) => Value::String(text),
         toml::Value::Integer(number) => number.into(),

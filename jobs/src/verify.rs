@@ -122,8 +122,7 @@ impl Accounts {
         let damaged =
             |detail: String| JobError::data(format!("the log's account of batch `{}`: {detail}", file.batch));
         let batch = reader.table.state().batch(&file.batch).ok_or_else(|| damaged("missing".to_owned()))?;
-        let details: RunDetails =
-            serde_json::from_value(batch.details.clone()).map_err(|error| damaged(error.to_string()))?;
+        let details = RunDetails::of_batch(&file.batch, &batch.details)?;
         let mut snapshots: HashMap<String, HashSet<String>> = HashMap::new();
         for snapshot in &details.snapshots {
             let short = snapshot.id.get(..12).unwrap_or(&snapshot.id).to_owned();

@@ -10,7 +10,7 @@ mod run;
 mod servers;
 mod sql;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -103,6 +103,17 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Returns the folder of jobs that are written in SQL, where one is named.
+    pub(crate) fn jobs_folder(&self) -> Option<&Path> {
+        let folder = match self {
+            Self::Run(arguments) => &arguments.jobs_folder,
+            Self::Jobs(arguments) => &arguments.jobs_folder,
+            Self::Scheduler(arguments) => &arguments.jobs_folder,
+            _ => &None,
+        };
+        folder.as_deref()
+    }
+
     /// Tells whether it serves until it is told to stop.
     pub(crate) fn is_server(&self) -> bool {
         matches!(
@@ -239,6 +250,9 @@ pub(crate) struct CompactArguments {
 pub(crate) struct JobsArguments {
     /// Show this job's options.
     pub(crate) name: Option<String>,
+    /// A folder of jobs that are written in SQL: they are listed too.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) jobs_folder: Option<PathBuf>,
     /// Print the reference page of all jobs in Markdown.
     #[arg(long, conflicts_with_all = ["name", "json"])]
     pub(crate) markdown: bool,

@@ -37,6 +37,9 @@ pub(crate) struct RunArguments {
     /// JSON, else text. Overrides the spec; repeat for more.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) options: Vec<String>,
+    /// A folder of jobs that are written in SQL. On a cluster its scheduler must have the same.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) jobs_folder: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) place: PlaceArguments,
     /// Print the JSON summary only.

@@ -23,6 +23,9 @@ pub(crate) struct SchedulerArguments {
     /// cambist/scheduler below the user's folder for state].
     #[arg(long, value_name = "URL")]
     pub(crate) state_url: Option<String>,
+    /// A folder of jobs that are written in SQL; read at the start.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) jobs_folder: Option<PathBuf>,
     /// Runs that are worked on at once; more wait for their turn.
     #[arg(long, value_name = "RUNS", default_value_t = 2, value_parser = value_parser!(u16).range(1..=64))]
     pub(crate) runs_at_once: u16,

@@ -18,7 +18,7 @@ pub(super) fn run(arguments: &JobsArguments) -> Result<ExitCode> {
     let chosen = match &arguments.name {
         None => jobs(),
         Some(name) => {
-            let names: Vec<&str> = jobs().iter().map(|job| job.name).collect();
+            let names: Vec<String> = jobs().into_iter().map(|job| job.name).collect();
             let unknown =
                 || JobError::usage(format!("no job `{name}`, expected one of {}", names.join(", ")));
             vec![job(name).ok_or_else(unknown)?]
@@ -33,8 +33,12 @@ pub(super) fn run(arguments: &JobsArguments) -> Result<ExitCode> {
         if arguments.name.is_some() {
             for option in job.options {
                 output::line(&format!(
-                    "\n  {}  ({}; default: {})\n      {}",
-                    option.key, option.kind, option.default, option.doc
+                    "\n  {}  ({}; default: {})\n      {}\n      in SQL: {}",
+                    option.key,
+                    option.kind,
+                    option.default,
+                    option.doc,
+                    option.argument_names().join(", ")
                 ))?;
             }
         }

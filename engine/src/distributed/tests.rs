@@ -199,6 +199,7 @@ impl Driver {
             limits: WriterLimits::default(),
             resumable: true,
             is_readable: false,
+            by_place: false,
             tally: None,
         };
         Arc::new(PartitionWriter::new(plan, Arc::new(spec), self.staging.clone()))

@@ -168,6 +168,7 @@ impl Scene {
             limits: WriterLimits::default(),
             resumable: true,
             is_readable: false,
+            by_place: false,
             tally: None,
         };
         Self {

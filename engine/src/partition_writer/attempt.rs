@@ -23,7 +23,7 @@ use crate::fault;
 use crate::metrics::{CountedTask, task_metrics};
 use crate::table::{PutNew, Staging};
 use crate::task::{TaskLedger, with_extension};
-use crate::task_input::{InputRange, inputs_of_scan, task_key};
+use crate::task_input::{InputRange, input_of_place, inputs_of_scan, task_key};
 
 /// What an attempt needs.
 #[derive(Clone, Debug)]
@@ -63,7 +63,11 @@ impl TaskAttempt {
     }
 
     async fn manifest(self) -> Result<TaskManifest> {
-        let inputs = inputs_of_scan(&self.input, self.partition)?;
+        let inputs = if self.spec.by_place {
+            input_of_place(self.partition)
+        } else {
+            inputs_of_scan(&self.input, self.partition)?
+        };
         if !self.spec.resumable {
             let names = FileNames::of_place(self.partition, &self.spec.run_id);
             let manifest = self.work(&inputs, names).await?;
@@ -126,7 +130,9 @@ impl TaskAttempt {
                 return Err(error);
             }
         };
-        check_inputs(inputs, &ledger)?;
+        if !self.spec.by_place {
+            check_inputs(inputs, &ledger)?;
+        }
         Ok(manifest(inputs, files, tallied, quarantined, &ledger))
     }
 }

@@ -52,7 +52,7 @@ pub struct PartitionWriterSpec {
     pub run_id: String,
     /// The name of the hive partition column; its value is the event date.
     pub partition_column: String,
-    /// The currencies whose totals are kept.
+    /// The currencies whose totals are kept, beside those of the source amounts; without any, no totals are.
     pub targets: Vec<TargetCurrency>,
     /// How quarantined raw records are shown.
     pub raw_encoding: RawEncoding,
@@ -65,6 +65,10 @@ pub struct PartitionWriterSpec {
     /// Whether the table's files can be read before they are committed, because a merge will do so.
     #[serde(default)]
     pub is_readable: bool,
+    /// Whether a task is known by its place in the plan and not by what it reads: for plans of several stages,
+    /// in one process, where each task runs once.
+    #[serde(default)]
+    pub by_place: bool,
     /// Counts every partition's rows and writes only those of some days; writes all where none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tally: Option<TallySpec>,
@@ -83,7 +87,8 @@ pub struct PartitionWriter {
 }
 
 impl PartitionWriter {
-    /// Writes the rows of `input`, a [`crate::rate_join::RateJoin`] or an operator with its columns.
+    /// Writes the rows of `input`; its last column is the event date in days since 1970. Where the spec names
+    /// targets, it is a [`crate::rate_join::RateJoin`] or an operator with its columns.
     pub fn new(input: Arc<dyn ExecutionPlan>, spec: Arc<PartitionWriterSpec>, staging: Staging) -> Self {
         let properties = properties_over(&input, schema());
         Self { input, spec, staging, properties, metrics: ExecutionPlanMetricsSet::new() }

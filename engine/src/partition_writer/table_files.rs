@@ -25,6 +25,7 @@ use super::open_file::{OpenFile, external, file_schema, remove_staged, table_pro
 use super::row_memory::RowMemory;
 use super::tally::Tally;
 use super::totals::TotalColumns;
+use crate::failure::{FailureKind, TaskFailure};
 use crate::fault;
 use crate::metrics::task_metrics;
 use crate::table::{Staging, TableKind};
@@ -81,6 +82,7 @@ impl TableFiles {
     }
 
     pub(super) async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.refuse_dateless(batch)?;
         let bytes = row_bytes(batch);
         if !self.memory.admits(self.buffer.bytes + bytes) && !self.buffer.batches.is_empty() {
             task_metrics().buffers_cut_short.add(1);
@@ -93,6 +95,19 @@ impl TableFiles {
             self.write_buffer().await?;
         }
         Ok(())
+    }
+
+    /// A row without a date would have no place in the table.
+    fn refuse_dateless(&self, batch: &RecordBatch) -> Result<()> {
+        let dateless = batch.column(self.schema.fields().len()).null_count();
+        if dateless == 0 {
+            return Ok(());
+        }
+        let column = &self.spec.partition_column;
+        let text = format!(
+            "`{column}` is NULL in {dateless} rows, expected a date: it is what the table is partitioned by"
+        );
+        Err(TaskFailure::new(FailureKind::Data, text).into_error())
     }
 
     pub(super) async fn finish(&mut self) -> Result<Vec<WrittenFile>> {

@@ -8,22 +8,29 @@ use super::figures::{BySource, SourceFigures, merge_by_source};
 use crate::exact_sum::{CurrencySums, ExactSum};
 use crate::rate_join::TargetCurrency;
 
-/// Where the columns are that totals are taken from.
+/// Where the columns are that totals are taken from; none where no target is asked for.
 pub(super) struct TotalColumns {
-    source_amount: usize,
-    source_currency: usize,
+    source: Option<SourceColumns>,
     targets: Vec<(String, usize)>,
+}
+
+#[derive(Clone, Copy)]
+struct SourceColumns {
+    amount: usize,
+    currency: usize,
 }
 
 impl TotalColumns {
     pub(super) fn of(input: &SchemaRef, targets: &[TargetCurrency]) -> Result<Self> {
         let column =
             |target: &TargetCurrency| Ok((target.code.clone(), input.index_of(&target.column("amount"))?));
-        Ok(Self {
-            source_amount: input.index_of("source_amount")?,
-            source_currency: input.index_of("source_currency")?,
-            targets: targets.iter().map(column).collect::<Result<_>>()?,
-        })
+        let source = if targets.is_empty() {
+            None
+        } else {
+            let (amount, currency) = (input.index_of("source_amount")?, input.index_of("source_currency")?);
+            Some(SourceColumns { amount, currency })
+        };
+        Ok(Self { source, targets: targets.iter().map(column).collect::<Result<_>>()? })
     }
 
     /// Adds the rows' amounts to the sums by source and by target currency.
@@ -39,8 +46,9 @@ impl TotalColumns {
             amounts.values().iter().for_each(|amount| sum.add(*amount));
             totals.entry(code.clone()).or_insert(ExactSum::zero(0)).merge(&sum);
         }
-        let amounts = rows.column(self.source_amount).as_primitive::<Decimal128Type>();
-        let (codes, places, used) = self.sources(rows);
+        let Some(source) = self.source else { return };
+        let amounts = rows.column(source.amount).as_primitive::<Decimal128Type>();
+        let (codes, places, used) = source.currencies(rows);
         let zero = ExactSum::zero(amounts.scale().unsigned_abs());
         let mut sums = vec![zero; used.len()];
         for (place, amount) in places.into_iter().zip(amounts.values()) {
@@ -53,7 +61,8 @@ impl TotalColumns {
 
     /// Returns the rows and the converted amounts by source currency.
     pub(super) fn by_source(&self, rows: &RecordBatch) -> BySource {
-        let (codes, places, used) = self.sources(rows);
+        let Some(source) = self.source else { return BySource::new() };
+        let (codes, places, used) = source.currencies(rows);
         let mut figures = vec![SourceFigures::default(); used.len()];
         places.iter().for_each(|place| figures[*place].rows += 1);
         for (target, column) in &self.targets {
@@ -73,10 +82,12 @@ impl TotalColumns {
         }
         by_source
     }
+}
 
+impl SourceColumns {
     /// The known codes, each row's place among those that the rows use, and these by their number.
-    fn sources<'a>(&self, rows: &'a RecordBatch) -> (&'a StringArray, Vec<usize>, Vec<usize>) {
-        let coded = rows.column(self.source_currency).as_dictionary::<Int32Type>();
+    fn currencies<'a>(self, rows: &'a RecordBatch) -> (&'a StringArray, Vec<usize>, Vec<usize>) {
+        let coded = rows.column(self.currency).as_dictionary::<Int32Type>();
         let codes: &StringArray = coded.values().as_string();
         // Few of the known currencies are in a file: they are found by their place in this list.
         let mut places = vec![usize::MAX; codes.len()];

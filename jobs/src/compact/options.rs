@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{JobError, Result};
-use crate::registry::{JobDescription, OptionDescription};
+use crate::registry::{JobDescription, OptionDescription, OptionType};
 
 /// A merged file of this size costs a reader one request for much data, and a re-run little to replace.
 const TARGET_BYTES: u64 = 128 << 20;
@@ -89,29 +89,38 @@ impl TryFrom<CompactSpec> for CompactConfig {
 
 /// Returns the job's entry in the registry.
 pub fn describe() -> JobDescription {
-    JobDescription {
-        name: "compact",
-        summary: "Merges a table's small files, partition by partition and batch by batch; no row changes",
-        options: OPTIONS,
-    }
+    JobDescription::new(
+        "compact",
+        "Merges a table's small files, partition by partition and batch by batch; no row changes",
+        OPTIONS.to_vec(),
+    )
 }
 
 const OPTIONS: &[OptionDescription] = &[
-    OptionDescription::new("output.url", "folder", "required", "The table: a local path or `s3://`"),
+    OptionDescription::new(
+        "output.url",
+        OptionType::Place,
+        "folder",
+        "required",
+        "The table: a local path or `s3://`",
+    ),
     OptionDescription::new(
         "output.partition",
+        OptionType::Text,
         "partition such as `dt=2024-05-01`",
         "all",
         "The only partition to look at",
     ),
     OptionDescription::new(
         "output.files_max",
+        OptionType::Integer,
         "files, 1 or more",
         "1",
         "Small files that a batch may have in a partition before they are merged",
     ),
     OptionDescription::new(
         "output.target_bytes",
+        OptionType::Integer,
         "bytes, 1 MiB or more",
         "134217728 (128 MiB)",
         "The size that files should have; only smaller ones are merged",
@@ -129,7 +138,7 @@ mod tests {
         let spec = serde_json::to_value(CompactSpec::default()).unwrap();
         let keys: BTreeSet<String> =
             spec["output"].as_object().unwrap().keys().map(|key| format!("output.{key}")).collect();
-        let described: BTreeSet<String> = OPTIONS.iter().map(|option| option.key.to_owned()).collect();
+        let described: BTreeSet<String> = OPTIONS.iter().map(|option| option.key.to_string()).collect();
         assert_eq!(keys, described);
     }
 

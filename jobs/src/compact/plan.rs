@@ -7,10 +7,10 @@ use cambist_engine::rate_join::TargetCurrency;
 use cambist_engine::table::{LiveFile, TableKind};
 use datafusion::arrow::datatypes::SchemaRef;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
 
 use super::options::CompactConfig;
 use crate::error::{JobError, Result};
-use crate::normalize::RunDetails;
 use crate::table_reader::{Part, TableReader};
 
 /// Footers that are read at once.
@@ -91,11 +91,17 @@ async fn row_kind(reader: &TableReader, file: &LiveFile) -> Result<(String, Sche
     Ok((file.batch.clone(), merge_columns(&columns), targets(reader, file)?))
 }
 
+/// What a merge must know of a batch's account, whichever job has written it.
+#[derive(Deserialize)]
+struct KeptTotals {
+    targets: Vec<TargetCurrency>,
+}
+
 fn targets(reader: &TableReader, file: &LiveFile) -> Result<Vec<TargetCurrency>> {
     let damaged =
         |detail: String| JobError::data(format!("the log's account of batch `{}`: {detail}", file.batch));
     let batch = reader.table.state().batch(&file.batch).ok_or_else(|| damaged("missing".to_owned()))?;
-    let details: RunDetails =
+    let kept: KeptTotals =
         serde_json::from_value(batch.details.clone()).map_err(|error| damaged(error.to_string()))?;
-    Ok(details.targets)
+    Ok(kept.targets)
 }

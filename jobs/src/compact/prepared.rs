@@ -25,7 +25,7 @@ impl Prepared {
 
 #[async_trait]
 impl PreparedJob for Prepared {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "compact"
     }
 

@@ -130,6 +130,7 @@ fn writer_spec(
         // Tasks of several plans may write to one partition: names must be told apart by more than a number.
         resumable: true,
         is_readable: false,
+        by_place: false,
         tally: None,
     }
 }

@@ -25,7 +25,7 @@ mod source_sql;
 pub(crate) use config::values;
 pub use config::{NormalizeConfig, RoleExpressions, SourceConfig};
 pub(crate) use draft::{data_file, partition_hashes};
-pub(crate) use inputs::{FoundInputs, input_file};
+pub(crate) use inputs::{FoundInputs, input_file, input_files};
 pub use inputs::{InputFile, RunInputs};
 pub use options::{
     NormalizeSpec, OutputSpec, QualitySpec, RatesSpec, ReadySpec, RunSpec, SourceSpec, SourceTableSpec,

@@ -109,6 +109,7 @@ impl Pass<'_> {
             resumable: self.context.execution.is_remote() || self.tally.is_some(),
             // Each task may write every partition; which they did is known when it is too late to choose.
             is_readable: tasks > self.config.files_per_partition,
+            by_place: false,
             tally: self.tally.clone(),
         }
     }

@@ -10,9 +10,13 @@ use cambist_udfs::rate::DayRange;
 use serde::{Deserialize, Serialize};
 
 use super::inputs::RunInputs;
+use crate::error::{JobError, Result};
 
 /// The version of the conversion rules; part of every run's digest.
 pub const RULES_VERSION: &str = "1";
+
+/// Under this key the account of a job that is not ours names the job.
+const JOB_KEY: &str = "job";
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +68,21 @@ pub struct RunDetails {
     /// What it read, by which it can be done again; none in records of older programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<RunInputs>,
+}
+
+impl RunDetails {
+    /// Reads the account that the commit of `batch` has kept.
+    pub(crate) fn of_batch(batch: &str, details: &serde_json::Value) -> Result<Self> {
+        if let Some(job) = details.get(JOB_KEY).and_then(serde_json::Value::as_str) {
+            return Err(JobError::usage(format!(
+                "batch `{batch}` was written by the job `{job}`, expected one that `normalize` has written: the \
+                 rows of others cannot be computed again from their columns"
+            )));
+        }
+        serde_json::from_value(details.clone()).map_err(|error| {
+            JobError::data(format!("the log's account of batch `{batch}` is not readable: {error}"))
+        })
+    }
 }
 
 /// The summary of a run.

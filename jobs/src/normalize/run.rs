@@ -3,17 +3,18 @@
 use std::time::Instant;
 
 use cambist_engine::location::Location;
-use cambist_engine::table::{BatchState, CommitDraft, CommitOutcome, Staging, Table, TableError, TableKind};
+use cambist_engine::table::{BatchState, CommitDraft, CommitOutcome, Staging, Table, TableKind};
 
 use super::config::NormalizeConfig;
 use super::draft::draft;
 use super::pass::Pass;
 use super::plan::plan;
 use super::report::{RunDetails, RunReport, RunStatus};
+use crate::commit::commit;
 use crate::context::{RunContext, RunPhase, seconds_since};
 use crate::error::{ErrorKind, JobError, Result};
 use crate::input::{of_execution, of_table};
-use crate::staged::{StagingGuard, discard};
+use crate::staged::StagingGuard;
 
 /// Runs the job.
 ///
@@ -43,25 +44,8 @@ pub async fn normalize(config: &NormalizeConfig, context: &RunContext) -> Result
         }
     };
     let digest = draft.input_digest.clone();
-    // From here on the files may belong to a commit: they are no longer ours to remove.
-    let staging = staged.release();
-    let outcome = match table.append(draft).await {
-        Ok(outcome) => outcome,
-        Err(refused) => {
-            if is_refused_unwritten(&refused) {
-                discard(&staging).await;
-            }
-            return Err(of_table(&refused));
-        }
-    };
-    match outcome {
+    match commit(&mut table, context, staged, draft).await? {
         CommitOutcome::Committed { number } => {
-            context.observer.reached(RunPhase::Committed { commit: number }).await?;
-            table.publish(number).await.map_err(|error| of_table(&error))?;
-            // No earlier attempt can commit any more: its inputs are done.
-            for name in context.earlier_staging_names() {
-                discard(&table.staging(&name)).await;
-            }
             report.commit = number;
             report.seconds = seconds_since(started);
             Ok(report)
@@ -138,20 +122,8 @@ fn already_done(
 }
 
 fn report_of(batch: &BatchState, config: &NormalizeConfig, context: &RunContext) -> Result<RunReport> {
-    let details: RunDetails = serde_json::from_value(batch.details.clone()).map_err(|error| {
-        JobError::data(format!("the log's account of batch `{}` is not readable: {error}", config.batch))
-    })?;
+    let details = RunDetails::of_batch(&config.batch, &batch.details)?;
     let is_own = batch.run_id == context.run_id;
     let status = if is_own { RunStatus::Committed } else { RunStatus::AlreadyDone };
     Ok(RunReport { status, commit: batch.number, ..details.report })
-}
-
-/// Tells whether the table refused a draft before anything of it could be written.
-fn is_refused_unwritten(error: &TableError) -> bool {
-    matches!(
-        error,
-        TableError::SchemaMismatch { .. }
-            | TableError::StagedFileMissing { .. }
-            | TableError::DuplicatePath { .. }
-    )
 }

@@ -14,6 +14,7 @@ mod options;
 mod output;
 mod plan;
 mod prepared;
+mod question;
 mod report;
 mod run;
 mod tables;
@@ -22,11 +23,14 @@ mod tests;
 
 pub use encode::FileFormat;
 pub(crate) use encode::{encode, written_columns};
+pub(crate) use options::{MAX_BYTES, RatesConfig, rates};
 pub use options::{
     QueryConfig, QueryOutputSpec, QueryRatesSpec, QueryRunSpec, QuerySection, QuerySpec, QueryTableSpec,
     TableConfig, describe,
 };
 pub(crate) use prepared::Prepared;
+pub(crate) use question::{NamedTables, Question, open};
 pub use report::{QueryReport, QueryStatus};
 pub use run::query;
+pub(crate) use run::{CAST_HINT, check_size, count_broken};
 pub use tables::{Opening, QueryTable};

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::encode::FileFormat;
 use crate::error::{JobError, Result};
 use crate::normalize::values;
-use crate::registry::{JobDescription, OptionDescription};
+use crate::registry::{JobDescription, OptionDescription, OptionType};
 
 /// Results beyond this are no results but tables.
 const MAX_BYTES_LIMIT: u64 = 512 << 20;
 
-const DEFAULT_MAX_BYTES: u64 = 256 << 20;
+/// What a result may take in memory where no limit is given.
+pub(crate) const MAX_BYTES: u64 = 256 << 20;
 
 /// The age limit of rates in date mode where none is given, as in `normalize`.
 const DEFAULT_MAX_AGE_DAYS: u32 = 7;
@@ -146,7 +147,7 @@ impl TryFrom<QuerySpec> for QueryConfig {
                 .ok_or_else(|| JobError::usage(format!("{key} is not given")))
         };
         let output_url = given("output.url", spec.output.url)?;
-        let max_bytes = spec.output.max_bytes.unwrap_or(DEFAULT_MAX_BYTES);
+        let max_bytes = spec.output.max_bytes.unwrap_or(MAX_BYTES);
         if !(1..=MAX_BYTES_LIMIT).contains(&max_bytes) {
             let expected = format!("1 to {MAX_BYTES_LIMIT} (512 MiB)");
             return Err(values::out_of_range("output.max_bytes", &max_bytes.to_string(), &expected));
@@ -200,7 +201,8 @@ impl TableConfig {
     }
 }
 
-fn rates(spec: QueryRatesSpec) -> Result<Option<RatesConfig>> {
+/// Checks the options of rates.
+pub(crate) fn rates(spec: QueryRatesSpec) -> Result<Option<RatesConfig>> {
     let Some(url) = spec.url else {
         let is_given = spec.mode.is_some() || spec.max_age_days.is_some() || spec.known_as_of.is_some();
         return if is_given { Err(JobError::usage("rates.url is not given")) } else { Ok(None) };
@@ -218,83 +220,101 @@ fn rates(spec: QueryRatesSpec) -> Result<Option<RatesConfig>> {
 
 /// Returns the job's entry in the registry.
 pub fn describe() -> JobDescription {
-    JobDescription {
-        name: "query",
-        summary: "Runs one SELECT over raw files and tables, with joins, groups and sorts, and writes its result as one file",
-        options: OPTIONS,
-    }
+    JobDescription::new(
+        "query",
+        "Runs one SELECT over raw files and tables, with joins, groups and sorts, and writes its result as one file",
+        OPTIONS.to_vec(),
+    )
 }
 
 const OPTIONS: &[OptionDescription] = &[
     OptionDescription::new(
         "query.sql",
+        OptionType::Text,
         "SELECT",
         "required",
         "The question; names are those of `tables`, as they are written",
     ),
     OptionDescription::new(
         "tables.NAME.url",
+        OptionType::Place,
         "folder, file or glob",
         "required",
         "The table's folder, or raw files: a local path or `s3://`",
     ),
     OptionDescription::new(
         "tables.NAME.format",
+        OptionType::Text,
         "cambist | csv | ndjson | json | parquet",
         "by file name",
         "`cambist` is a table that `normalize` writes: its live files, and its partition column as text",
     ),
-    OptionDescription::new("tables.NAME.encoding", "utf-8 | latin1", "utf-8", "The encoding of text files"),
+    OptionDescription::new(
+        "tables.NAME.encoding",
+        OptionType::Text,
+        "utf-8 | latin1",
+        "utf-8",
+        "The encoding of text files",
+    ),
     OptionDescription::new(
         "tables.NAME.delimiter",
+        OptionType::Text,
         "one byte",
         ",",
         "The CSV field delimiter; `\\t` for a tab",
     ),
     OptionDescription::new(
         "tables.NAME.types",
+        OptionType::Map,
         "table of column = type",
         "CSV: text; JSON: what all values are; Parquet: its own",
         "`text`, `int64`, `decimal(p,s)`, `bool`, `date`, `timestamp` (local), `timestamptz` (an instant), `float64`",
     ),
     OptionDescription::new(
         "rates.url",
+        OptionType::Place,
         "file, folder or glob",
         "none",
         "The rate snapshots of `fx_convert` and the other functions that need rates",
     ),
     OptionDescription::new(
         "rates.mode",
+        OptionType::Text,
         "date | instant",
         "date",
         "Whether an event uses the rate of its date or of its instant",
     ),
     OptionDescription::new(
         "rates.max_age_days",
+        OptionType::Integer,
         "days, 0 to 36500",
         "7 in date mode, none in instant mode",
         "The age above which a snapshot is too old",
     ),
     OptionDescription::new(
         "rates.known_as_of",
+        OptionType::Instant,
         "instant",
         "the run's start",
         "Only snapshots that were known by then count",
     ),
     OptionDescription::new(
         "output.url",
+        OptionType::Place,
         "file",
         "required",
         "The result: `.parquet`, `.csv` or `.ndjson`; created whole or not at all, never replaced",
     ),
     OptionDescription::new(
         "output.max_bytes",
+        OptionType::Integer,
         "bytes, 1 to 536870912",
         "268435456 (256 MiB)",
         "The most that the result may take in memory; a larger one is refused",
     ),
     OptionDescription::new(
         "run.allow_broken",
+        OptionType::Boolean,
         "boolean",
         "false",
         "Whether broken records of raw files are left out and counted, for which the files are read twice; otherwise one fails the query",
@@ -338,7 +358,7 @@ mod tests {
             }
         }
         keys.sort();
-        let mut described: Vec<String> = OPTIONS.iter().map(|option| option.key.to_owned()).collect();
+        let mut described: Vec<String> = OPTIONS.iter().map(|option| option.key.to_string()).collect();
         described.sort();
         assert_eq!(keys, described);
     }

@@ -1,9 +1,11 @@
 //! The query: plan, execute, write one file.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use cambist_engine::query::Broken;
+use cambist_engine::query::{Broken, RawTable};
 use datafusion::arrow::array::{Array, RecordBatch};
+use datafusion::prelude::SessionContext;
 
 use super::encode::{Encoded, encode};
 use super::options::QueryConfig;
@@ -14,6 +16,9 @@ use crate::context::{RunContext, RunPhase, seconds_since};
 use crate::error::{ErrorKind, JobError, Result};
 use crate::input::{of_execution, running};
 use crate::staged::StagingGuard;
+
+/// What helps where a value does not fit its type.
+pub(crate) const CAST_HINT: &str = "TRY_CAST and parse_decimal give null for a value that does not fit";
 
 /// A query makes one file: its first commit and its last.
 const COMMIT: u64 = 1;
@@ -65,8 +70,10 @@ async fn result(
     context.progress.begin(plan.input_bytes, plan.tasks);
     context.observer.reached(RunPhase::Planned { input_bytes: plan.input_bytes, tasks: plan.tasks }).await?;
     let batches = execute(config, context, &plan).await?;
-    check_size(config, &batches)?;
-    let broken_records = if config.allow_broken { count_broken(context, &plan).await?.0 } else { 0 };
+    check_size(config.max_bytes, &batches)
+        .map_err(|error| error.with_hint("ask for fewer rows or columns, or raise output.max_bytes"))?;
+    let broken_records =
+        if config.allow_broken { count_broken(context, &plan.session, &plan.raw).await?.0 } else { 0 };
     let encoded = encode(config.output_format, &plan.columns, batches)?;
     let report = QueryReport {
         run_id: context.run_id.clone(),
@@ -90,23 +97,27 @@ async fn execute(config: &QueryConfig, context: &RunContext, plan: &QueryPlan) -
     };
     if failed.kind == ErrorKind::Data {
         if !config.allow_broken
-            && let (1.., first) = count_broken(context, plan).await?
+            && let (1.., first) = count_broken(context, &plan.session, &plan.raw).await?
         {
-            return Err(first);
+            return Err(first.with_hint("mend the files, or set run.allow_broken to leave such records out"));
         }
-        failed.hint = Some("TRY_CAST and parse_decimal give null for a value that does not fit".to_owned());
+        failed.hint = Some(CAST_HINT.to_owned());
     }
     Err(failed)
 }
 
-/// Counts the broken records of all raw files that the SQL names, and says where the first one is.
-async fn count_broken(context: &RunContext, plan: &QueryPlan) -> Result<(u64, JobError)> {
+/// Counts the broken records of `raw` files, and says where the first one is.
+pub(crate) async fn count_broken(
+    context: &RunContext,
+    session: &SessionContext,
+    raw: &[Arc<RawTable>],
+) -> Result<(u64, JobError)> {
     let mut total = 0;
     let mut found = Vec::new();
-    for table in &plan.raw {
+    for table in raw {
         let counting = table.count_broken().map_err(running)?;
         let name = format!("{}-counting broken records", context.run_id);
-        let counted = context.execution.collect(&name, counting, &plan.session, &context.progress).await;
+        let counted = context.execution.collect(&name, counting, session, &context.progress).await;
         let broken = Broken::of(&counted.map_err(of_execution)?).map_err(running)?;
         total += broken.count;
         let Some(first) = broken.first else { continue };
@@ -123,20 +134,17 @@ async fn count_broken(context: &RunContext, plan: &QueryPlan) -> Result<(u64, Jo
             first.detail
         ));
     }
-    let error = JobError::data(format!("{total} broken records: {}", found.join("; ")))
-        .with_hint("mend the files, or set run.allow_broken to leave such records out");
-    Ok((total, error))
+    Ok((total, JobError::data(format!("{total} broken records: {}", found.join("; ")))))
 }
 
 /// Tasks bound their own rows; together they may still be too many.
-fn check_size(config: &QueryConfig, batches: &[RecordBatch]) -> Result<()> {
+pub(crate) fn check_size(bytes_max: usize, batches: &[RecordBatch]) -> Result<()> {
     let mut bytes = 0;
     for column in batches.iter().flat_map(RecordBatch::columns) {
         bytes += column.to_data().get_slice_memory_size().map_err(|error| running(error.into()))?;
     }
-    if bytes > config.max_bytes {
-        return Err(JobError::usage(format!("the result has more than {} bytes", config.max_bytes))
-            .with_hint("ask for fewer rows or columns, or raise output.max_bytes"));
+    if bytes > bytes_max {
+        return Err(JobError::usage(format!("the result has more than {bytes_max} bytes")));
     }
     Ok(())
 }

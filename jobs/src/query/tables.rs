@@ -8,13 +8,14 @@ use cambist_engine::progress::RunProgress;
 use cambist_engine::query::{LiveTable, RawSchemas, RawTable, Screening};
 use cambist_engine::record::{GroupPlan, RecordConfig, RecordSource, plan_groups};
 use cambist_engine::store::Stores;
-use cambist_engine::table::{TableKind, TableSnapshot, TableSnapshots};
+use cambist_engine::table::{LiveFile, TableKind, TableSnapshot, TableSnapshots};
 use datafusion::catalog::TableProvider;
 use datafusion::execution::object_store::ObjectStoreUrl;
 
 use super::options::TableConfig;
 use crate::error::{JobError, Result};
 use crate::input::{of_files, of_record, of_table, planning};
+use crate::normalize::{InputFile, input_files};
 
 /// A table that a query may name.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct QueryTable {
     pub provider: Arc<dyn TableProvider>,
     /// The same, where it is of raw files.
     pub raw: Option<Arc<RawTable>>,
+    /// The account of its files.
+    pub(crate) inputs: Vec<InputFile>,
 }
 
 /// How tables are opened. Nothing is written to do so.
@@ -76,7 +79,9 @@ impl Opening<'_> {
         let table = LiveTable::open(snapshot, kind, &self.groups).await;
         let table = table.map_err(|error| planning(error, &snapshot.location(kind).to_string()))?;
         let bytes = table.bytes();
-        Ok(QueryTable { name: name.to_owned(), bytes, provider: Arc::new(table), raw: None })
+        let root = snapshot.location(kind);
+        let inputs = snapshot.state().files(kind).map(|file| live_input(root, file)).collect();
+        Ok(QueryTable { name: name.to_owned(), bytes, provider: Arc::new(table), raw: None, inputs })
     }
 
     async fn raw(&self, name: &str, url: &str, records: &RecordConfig) -> Result<QueryTable> {
@@ -95,6 +100,7 @@ impl Opening<'_> {
         Ok(QueryTable {
             name: name.to_owned(),
             bytes: files.bytes(),
+            inputs: input_files(&files),
             provider: Arc::clone(&table) as _,
             raw: Some(table),
         })
@@ -104,5 +110,15 @@ impl Opening<'_> {
         let root = Location::parse(url).map_err(|error| JobError::usage(error.to_string()))?;
         let snapshot = self.snapshots.latest(&root).await.map_err(|error| of_table(&error))?;
         self.snapshot(name, &snapshot, TableKind::Main).await
+    }
+}
+
+/// A data file never changes: what is in it tells it from any other.
+fn live_input(root: &Location, file: &LiveFile) -> InputFile {
+    InputFile {
+        location: format!("{}/{}", root.absolute().trim_end_matches('/'), file.path),
+        written: None,
+        bytes: file.bytes,
+        version: file.content_hash.clone(),
     }
 }

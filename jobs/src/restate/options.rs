@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::materiality::Materiality;
 use crate::error::{JobError, Result};
 use crate::normalize::values::{instant, required};
-use crate::registry::{JobDescription, OptionDescription};
+use crate::registry::{JobDescription, OptionDescription, OptionType};
 
 /// A whole spec file. Unknown keys are refused.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -106,36 +106,52 @@ impl TryFrom<RestateSpec> for RestateConfig {
 
 /// Returns the job's entry in the registry.
 pub fn describe() -> JobDescription {
-    JobDescription {
-        name: "restate",
-        summary: "Converts again what corrected rates touch in a table, partition by partition, and tells what changed",
-        options: OPTIONS,
-    }
+    JobDescription::new(
+        "restate",
+        "Converts again what corrected rates touch in a table, partition by partition, and tells what changed",
+        OPTIONS.to_vec(),
+    )
 }
 
 const OPTIONS: &[OptionDescription] = &[
     OptionDescription::new(
         "materiality",
+        OptionType::List,
         "list of CODE=AMOUNT and PERCENT%",
         "none",
         "The restatement is material where a target's total, or its total of one day, changes by more: an amount of that target such as `INR=1000`, or a share of what the batches that were looked at had as a total, such as `0.01%`; it changes nothing but the report",
     ),
-    OptionDescription::new("output.url", "folder", "required", "The table: a local path or `s3://`"),
+    OptionDescription::new(
+        "output.url",
+        OptionType::Place,
+        "folder",
+        "required",
+        "The table: a local path or `s3://`",
+    ),
     OptionDescription::new(
         "known.from",
+        OptionType::Instant,
         "ISO 8601 instant",
         "what each batch recorded",
         "The table's rates are known as of this instant; a batch whose rates are known as of an earlier one, and differ, is refused; one of a later instant is compared from its own",
     ),
     OptionDescription::new(
         "known.to",
+        OptionType::Instant,
         "ISO 8601 instant",
         "the run's start",
         "The rates to restate to are known as of this instant; a batch that knows more already is left alone",
     ),
-    OptionDescription::new("run.batches", "list of names", "all", "The only batches to look at"),
+    OptionDescription::new(
+        "run.batches",
+        OptionType::List,
+        "list of names",
+        "all",
+        "The only batches to look at",
+    ),
     OptionDescription::new(
         "run.dry_run",
+        OptionType::Boolean,
         "boolean",
         "false",
         "Reads, converts and reports as in earnest, and commits nothing",
@@ -158,7 +174,7 @@ mod tests {
                 None => drop(keys.insert(section.clone())),
             }
         }
-        let described: BTreeSet<String> = OPTIONS.iter().map(|option| option.key.to_owned()).collect();
+        let described: BTreeSet<String> = OPTIONS.iter().map(|option| option.key.to_string()).collect();
         assert_eq!(keys, described);
     }
 

@@ -131,8 +131,7 @@ fn read(name: &str, batch: &BatchState, known_to: InstantMicros) -> Result<Surve
     let damaged = |detail: String| {
         JobError::data(format!("the log's account of batch `{name}` is not readable: {detail}"))
     };
-    let details: RunDetails =
-        serde_json::from_value(batch.details.clone()).map_err(|error| damaged(error.to_string()))?;
+    let details = RunDetails::of_batch(name, &batch.details)?;
     let Some(inputs) = details.inputs.clone() else {
         return Err(JobError::data(format!(
             "batch `{name}` was run by a program that did not record its options and inputs, expected a record of them"

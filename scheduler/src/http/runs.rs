@@ -140,8 +140,8 @@ pub(super) async fn cancel_run(
 )]
 pub(super) async fn list_jobs() -> Json<JobList> {
     let jobs = registry::jobs().into_iter().map(|job| JobView {
-        name: job.name.to_owned(),
-        summary: job.summary.to_owned(),
+        name: job.name,
+        summary: job.summary,
         options: job.options.iter().map(option_view).collect(),
     });
     Json(JobList { jobs: jobs.collect() })
@@ -149,9 +149,9 @@ pub(super) async fn list_jobs() -> Json<JobList> {
 
 fn option_view(option: &registry::OptionDescription) -> OptionView {
     OptionView {
-        key: option.key.to_owned(),
-        kind: option.kind.to_owned(),
-        default: option.default.to_owned(),
-        doc: option.doc.to_owned(),
+        key: option.key.to_string(),
+        kind: option.kind.to_string(),
+        default: option.default.to_string(),
+        doc: option.doc.to_string(),
     }
 }

@@ -17,6 +17,7 @@ mod fx_rate;
 mod fx_rate_date;
 mod money_round;
 mod money_sum;
+mod own;
 mod pair;
 mod parse_decimal;
 mod reference;
@@ -27,6 +28,7 @@ mod session_rates;
 mod tests;
 
 pub use error::FunctionError;
+pub use own::{OwnFunction, install_functions};
 pub use reference::reference_page;
 pub use registry::{
     FunctionDescription, FunctionKind, aggregate_functions, functions, rates_of, register_all,

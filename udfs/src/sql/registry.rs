@@ -14,6 +14,7 @@ use super::fx_rate::FxRate;
 use super::fx_rate_date::FxRateDate;
 use super::money_round::MoneyRound;
 use super::money_sum::MoneySum;
+use super::own::{OwnFunction, own_functions};
 use super::parse_decimal::ParseDecimal;
 use super::scalar::{self, OnRefusal, scalar_function};
 use super::session_rates::SessionRates;
@@ -66,7 +67,7 @@ pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     vec![Arc::new(AggregateUDF::new_from_impl(MoneySum::new()))]
 }
 
-/// Gives a session all functions, without rates.
+/// Gives a session all functions, without rates; those of the program's own too.
 ///
 /// # Errors
 ///
@@ -118,10 +119,17 @@ fn register(context: &SessionContext, rates: Option<&SessionRates>) -> Result<()
     for function in aggregate_functions() {
         state.register_udaf(function)?;
     }
+    for function in own_functions() {
+        match function {
+            OwnFunction::Scalar(function) => state.register_udf(Arc::clone(function)).map(drop)?,
+            OwnFunction::Aggregate(function) => state.register_udaf(Arc::clone(function)).map(drop)?,
+        }
+    }
     Ok(())
 }
 
-/// Returns the description of every function, in the order in which they are documented.
+/// Returns the description of every function, in the order in which they are documented; those of the
+/// program's own are last.
 pub fn functions() -> Vec<FunctionDescription> {
     let scalar = scalar_functions(None)
         .into_iter()
@@ -129,7 +137,7 @@ pub fn functions() -> Vec<FunctionDescription> {
     let aggregate = aggregate_functions()
         .into_iter()
         .filter_map(|function| describe(function.name(), FunctionKind::Aggregate, function.documentation()));
-    scalar.chain(aggregate).collect()
+    scalar.chain(aggregate).chain(own_functions().iter().map(OwnFunction::describe)).collect()
 }
 
 fn describe(name: &str, kind: FunctionKind, doc: Option<&Documentation>) -> Option<FunctionDescription> {

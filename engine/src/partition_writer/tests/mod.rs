@@ -112,6 +112,7 @@ impl Scene {
             limits: WriterLimits::default(),
             resumable: is_resumable,
             is_readable: false,
+            by_place: false,
             tally: None,
         };
         Arc::new(PartitionWriter::new(input, Arc::new(spec), self.staging()))

@@ -170,7 +170,7 @@ impl TableRoot {
     }
 
     /// Returns the name of some commit record, if there is any.
-    async fn any_commit(&self) -> Result<Option<String>, TableError> {
+    pub(super) async fn any_commit(&self) -> Result<Option<String>, TableError> {
         let found = self.list_log(0).await?;
         Ok(found.into_iter().find_map(|name| match name {
             LogName::Record(number) => Some(names::record(number)),

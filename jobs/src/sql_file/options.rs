@@ -96,7 +96,7 @@ impl SqlJobConfig {
             let mut spec = spec.clone();
             spec.url = fill(&format!("tables.{name}.url"), &spec.url, &values)?;
             let checked = TableConfig::of(name, spec)?;
-            tables.insert(name, checked);
+            tables.insert(name.clone(), checked);
         }
         let mut rates_spec = definition.rates.clone();
         if let Some(place) = &mut rates_spec.url {

@@ -281,6 +281,11 @@ impl Running {
     /// Those of the work, [`TimedOut`](SqlErrorKind::TimedOut) or [`Cancelled`](SqlErrorKind::Cancelled).
     pub(crate) async fn bounded<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let limit = self.query.limits.run_time();
+        let deadline = self.query.started + limit;
+        // A timer is as coarse as a millisecond.
+        if Instant::now() >= deadline {
+            return Err(timed_out(limit.as_secs()));
+        }
         let mut cancelled = self.query.cancel.subscribe();
         tokio::select! {
             biased;
@@ -288,7 +293,7 @@ impl Running {
             _ = cancelled.wait_for(|is_cancelled| *is_cancelled) => {
                 Err(SqlError::new(SqlErrorKind::Cancelled, "the statement was cancelled"))
             }
-            () = tokio::time::sleep_until(self.query.started + limit) => Err(timed_out(limit.as_secs())),
+            () = tokio::time::sleep_until(deadline) => Err(timed_out(limit.as_secs())),
             ended = work => ended,
         }
     }

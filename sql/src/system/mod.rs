@@ -7,11 +7,13 @@
 //! | `functions` | the functions that SQL has | everybody |
 //! | `executors` | the executors of the cluster | everybody |
 //! | `snapshots` | the snapshots of every declared table of rates | everybody |
+//! | `commits` | the newest commits of every declared Cambist table | everybody |
 //! | `quarantine` | the records that the declared Cambist tables have set aside | everybody |
 //! | `queries` | statements that run, and the last ones that did | admins all, others their own |
 //!
 //! A declared table that cannot be opened is left out, with a warning in the log.
 
+mod commits;
 mod functions;
 mod jobs;
 mod quarantine;
@@ -36,8 +38,8 @@ use crate::rates::RateShelf;
 use crate::service::Environment;
 
 /// The tables.
-pub(crate) const NAMES: [&str; 7] =
-    ["runs", "jobs", "functions", "executors", "snapshots", "quarantine", "queries"];
+pub(crate) const NAMES: [&str; 8] =
+    ["runs", "jobs", "functions", "executors", "snapshots", "commits", "quarantine", "queries"];
 
 /// The tables that read files of declared tables.
 pub(crate) const READING_FILES: [&str; 1] = ["quarantine"];
@@ -50,6 +52,7 @@ pub(crate) fn columns(name: &str) -> Option<SchemaRef> {
         "functions" => Some(functions::columns()),
         "executors" => Some(runs::executor_columns()),
         "snapshots" => Some(snapshots::columns()),
+        "commits" => Some(commits::columns()),
         "quarantine" => Some(quarantine::columns()),
         "queries" => Some(queries::columns()),
         _ => None,
@@ -78,6 +81,7 @@ impl SystemTables {
             "functions" => functions::rows(&self.functions)?,
             "executors" => runs::executor_rows(&self.environment.executors.list().await)?,
             "snapshots" => snapshots::rows(&self.shelf).await?,
+            "commits" => commits::rows(&self.catalog).await?,
             "quarantine" => return quarantine::table(&self.catalog, &self.opening).await.map(Some),
             "queries" => queries::rows(&self.queries.list(), &self.principal)?,
             _ => return Ok(None),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cambist_engine::rates::LoadedRates;
 use cambist_udfs::rate::{AsOfMode, Snapshot};
 use datafusion::arrow::array::{Date32Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -29,17 +30,13 @@ const EVERY: Rule = Rule { mode: AsOfMode::Date, max_age_days: None, known_as_of
 pub(super) async fn rows(shelf: &RateShelf) -> PlanResult<RecordBatch> {
     let mut books = Vec::new();
     for table in shelf.tables() {
-        let book = match shelf.url_of(&table) {
-            Ok(url) => shelf.book(&url, EVERY).await,
-            Err(gone) => Err(gone),
-        };
-        match book {
+        match shelf.book(&table, EVERY).await {
             Ok(book) => books.push((table, book)),
             Err(error) => tracing::warn!(%table, %error, "rates cannot be read, their snapshots are not told"),
         }
     }
-    let snapshots = |(table, book): &(String, Arc<crate::rates::ShelvedBook>)| {
-        let all = book.loaded.book.snapshots().to_vec();
+    let snapshots = |(table, book): &(String, Arc<LoadedRates>)| {
+        let all = book.book.snapshots().to_vec();
         all.into_iter().map(|snapshot| (table.clone(), snapshot)).collect::<Vec<(String, Snapshot)>>()
     };
     let all: Vec<(String, Snapshot)> = books.iter().flat_map(snapshots).collect();

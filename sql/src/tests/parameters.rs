@@ -1,0 +1,120 @@
+//! Prepared statements: parameters, and the state of tables at each execution.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::DataType;
+use futures::TryStreamExt;
+
+use super::bench::{Bench, texts};
+use crate::access::Role;
+use crate::error::{Result, SqlErrorKind};
+use crate::prepared::Prepared;
+
+async fn prepare(bench: &Bench, sql: &str) -> Prepared {
+    bench.service.prepare(&bench.session(Role::Reader), sql).await.unwrap()
+}
+
+async fn execute(bench: &Bench, prepared: &Prepared, row: Option<&RecordBatch>) -> Result<Vec<String>> {
+    let executed = bench.service.execute(prepared, row).await?;
+    let batches: Vec<RecordBatch> = executed.rows.try_collect().await?;
+    Ok(batches.iter().flat_map(texts).collect())
+}
+
+fn row<const N: usize>(columns: [(&str, ArrayRef); N]) -> RecordBatch {
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+fn text(value: &str) -> ArrayRef {
+    Arc::new(StringArray::from(vec![value]))
+}
+
+fn number(value: i64) -> ArrayRef {
+    Arc::new(Int64Array::from(vec![value]))
+}
+
+#[tokio::test]
+async fn values_are_bound_by_position_or_name() {
+    let bench = Bench::new().await;
+    for sql in [
+        "SELECT id FROM sales WHERE currency = ? AND id > ?",
+        "SELECT id FROM sales WHERE currency = $1 AND id > $2",
+        "SELECT id FROM sales WHERE currency = $code AND id > $least",
+    ] {
+        let prepared = prepare(&bench, sql).await;
+        let types: Vec<DataType> =
+            prepared.parameter_schema().fields().iter().map(|field| field.data_type().clone()).collect();
+        assert_eq!(types, [DataType::Utf8, DataType::Int64], "{sql}");
+        for _ in 0..2 {
+            let values = row([("a", text("USD")), ("b", number(1))]);
+            assert_eq!(execute(&bench, &prepared, Some(&values)).await.unwrap(), ["3"], "{sql}");
+        }
+    }
+    let named = prepare(&bench, "SELECT id FROM sales WHERE currency = $code AND id > $least").await;
+    let values = row([("least", number(0)), ("$code", text("EUR"))]);
+    assert_eq!(execute(&bench, &named, Some(&values)).await.unwrap(), ["2"]);
+    assert_eq!(named.parameter_schema().field(0).name(), "code");
+}
+
+#[tokio::test]
+async fn text_is_read_as_the_type_that_the_statement_asks_for() {
+    let bench = Bench::new().await;
+    let prepared = prepare(&bench, "SELECT count(*) FROM sales WHERE day = $1 AND amount >= $2").await;
+    let day: ArrayRef = Arc::new(Date32Array::from(vec![19_844]));
+    let values = row([("1", day), ("2", text("10"))]);
+    assert_eq!(execute(&bench, &prepared, Some(&values)).await.unwrap(), ["2"]);
+    let values = row([("1", text("2024-05-02")), ("2", text("0.5"))]);
+    assert_eq!(execute(&bench, &prepared, Some(&values)).await.unwrap(), ["1"]);
+}
+
+#[tokio::test]
+async fn values_that_do_not_fit_are_refused() {
+    let bench = Bench::new().await;
+    let prepared = prepare(&bench, "SELECT id FROM sales WHERE day = $1").await;
+    let two_rows: ArrayRef = Arc::new(Date32Array::from(vec![1, 2]));
+    let flag: ArrayRef = Arc::new(datafusion::arrow::array::BooleanArray::from(vec![true]));
+    for (values, said) in [
+        (None, "no values are given, the statement has 1 parameters"),
+        (Some(row([("1", number(1)), ("2", number(1))])), "2 values are given, the statement has 1 parameters: 1"),
+        (Some(row([("1", two_rows)])), "2 rows of parameters are given, expected one"),
+        (Some(row([("1", flag)])), "parameter `1` is given a value of type Boolean, expected Date32"),
+        (Some(row([("1", text("someday"))])), "parameter `1` is given a value of type Utf8, expected Date32"),
+    ] {
+        let error = execute(&bench, &prepared, values.as_ref()).await.unwrap_err();
+        assert_eq!((error.kind, error.message.as_str()), (SqlErrorKind::Invalid, said));
+    }
+    let without = prepare(&bench, "SELECT 1").await;
+    let error = execute(&bench, &without, Some(&row([("1", number(1))]))).await.unwrap_err();
+    assert_eq!(error.message, "1 values are given, the statement has 0 parameters");
+}
+
+#[tokio::test]
+async fn a_bound_statement_knows_the_types_that_its_values_give() {
+    let bench = Bench::new().await;
+    let prepared = prepare(&bench, "SELECT $1 AS a").await;
+    assert_eq!(prepared.parameter_schema().field(0).data_type(), &DataType::Null);
+    let bound = bench.service.bind(&prepared, &row([("1", number(7))])).await.unwrap();
+    assert_eq!(bound.result_schema().field(0).data_type(), &DataType::Int64);
+    let executed = bench.service.execute(&bound, None).await.unwrap();
+    assert_eq!(&executed.schema, bound.result_schema());
+    for _ in 0..2 {
+        assert_eq!(execute(&bench, &bound, None).await.unwrap(), ["7"]);
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_is_executed_again_sees_the_present_state() {
+    let bench = Bench::new().await;
+    let prepared = prepare(&bench, "SELECT count(*) FROM sales").await;
+    assert_eq!(execute(&bench, &prepared, None).await.unwrap(), ["3"]);
+    let place = bench.path("raw/sales.csv");
+    let more = std::fs::read_to_string(&place).unwrap() + "9,1,USD,2024-05-02\n";
+    std::fs::write(&place, more).unwrap();
+    assert_eq!(execute(&bench, &prepared, None).await.unwrap(), ["4"]);
+
+    let all = prepare(&bench, "SELECT * FROM sales").await;
+    assert_eq!(execute(&bench, &all, None).await.unwrap().len(), 4);
+    std::fs::write(&place, "id,other,columns\n1,2,3\n").unwrap();
+    let error = execute(&bench, &all, None).await.unwrap_err();
+    assert_eq!(error.kind, SqlErrorKind::Conflict);
+}

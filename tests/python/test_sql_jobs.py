@@ -180,7 +180,7 @@ def test_a_broken_file_is_refused_with_its_line(scene):
         ('type = "date"', "type = date", "line 4"),
         ("[output]", "[outputs]", "unknown field `outputs`"),
         ("$day", "$dya", "the parameter `$dya`, which the header does not declare"),
-        ("GROUP BY", "GROUP BUY", "Line: 13"),
+        ("GROUP BY", "GROUP BUY", "Line: 14"),
     ]:
         assert old in text
         scene.write("daily_totals", text.replace(old, new))
@@ -224,7 +224,7 @@ def test_rates_and_values_in_places(scene):
     for region in ("eu", "us"):
         samples.write_csv(scene.folder / "in" / f"{region}.csv", samples.transactions(range(9), range(2), seed=len(region)))
     sql = ("SELECT CAST(substr(event_time, 1, 10) AS DATE) AS dt, transaction_id, "
-           "fx_convert(parse_decimal(amount, 2), currency, 'INR', CAST(substr(event_time, 1, 10) AS DATE)) AS inr FROM raw")
+           "fx_convert(CAST(amount AS DECIMAL(18,2)), currency, CAST(substr(event_time, 1, 10) AS DATE), 'INR') AS inr FROM raw")
     tables = {"raw": {"url": str(scene.folder / "in" / "{region}.csv"), "format": "csv"}}
     scene.write("in_rupees", job_text(sql, tables, scene.totals, {"region": {"type": "text"}}, rates={"url": scene.rates}))
     done(scene.run("in_rupees", "region=eu"))

@@ -4,6 +4,7 @@ mod attempts;
 mod failures;
 mod manifests;
 mod memory;
+mod plain;
 mod tallies;
 
 use std::fmt;

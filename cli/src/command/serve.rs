@@ -49,7 +49,9 @@ pub(super) fn endpoint(listen: SocketAddr, arguments: &FlightArguments) -> Resul
         None => SqlSettings::default(),
     };
     let audit: Arc<dyn AuditLog> = match &arguments.audit_log {
-        Some(path) => Arc::new(FileAudit::open(path).map_err(failure::of_sql)?),
+        Some(path) => Arc::new(FileAudit::open(path).map_err(|error| {
+            JobError::usage(format!("the audit log `{}` cannot be opened", path.display())).caused_by(error)
+        })?),
         None => Arc::new(TracedAudit),
     };
     let credentials = credentials_file(arguments.credentials.clone())?;

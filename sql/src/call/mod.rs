@@ -36,7 +36,7 @@ const PLACE_KEY: &str = "url";
 
 /// What a `CALL` asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum JobCall {
+pub(crate) enum JobCall {
     /// Runs a job.
     Run {
         /// The job's name.
@@ -57,7 +57,7 @@ pub enum JobCall {
 ///
 /// # Errors
 /// Where there is no such job, an argument is not one of it, is given twice or has no value of its type.
-pub fn job_call(function: &Function) -> Result<JobCall> {
+pub(crate) fn job_call(function: &Function) -> Result<JobCall> {
     let name = name_of(&function.name)?;
     refuse_clauses(&name, function)?;
     let arguments = arguments_of(&name, function)?;
@@ -71,7 +71,7 @@ pub fn job_call(function: &Function) -> Result<JobCall> {
 impl JobCall {
     /// Returns the places that its options name: those of options that take a place, and whatever is called
     /// `url` within them.
-    pub fn places(&self) -> Vec<String> {
+    pub(crate) fn places(&self) -> Vec<String> {
         let Self::Run { job, options, .. } = self else { return Vec::new() };
         let mut places = Vec::new();
         places_within(&Value::Object(options.clone()), &mut places);

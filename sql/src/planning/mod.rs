@@ -16,9 +16,9 @@ use cambist_engine::rates::RateBooks;
 use cambist_engine::record::GroupPlan;
 use cambist_engine::session::{query_session_config, runtime, session_state};
 use cambist_engine::store::Stores;
-use cambist_udfs::rate::{AsOfMode, BookOptions, InstantMicros, RateBook};
-use cambist_udfs::sql::{SessionRates, rates_of, scalar_functions};
-use datafusion::common::TableReference;
+use cambist_udfs::rate::AsOfMode;
+use cambist_udfs::sql::{BookIdentity, SessionRates, rates_of, scalar_functions};
+use datafusion::common::{TableReference, internal_err};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::SessionState;
@@ -88,7 +88,7 @@ impl Planner {
             shelf: Arc::clone(shelf),
             books: Arc::clone(books),
             base,
-            with_rates: functions_with_rates()?,
+            with_rates: functions_with_rates(),
         })
     }
 
@@ -209,14 +209,13 @@ fn config(slots: usize, books: &Arc<RateBooks>) -> SessionConfig {
         .set_bool("datafusion.sql_parser.collect_spans", true)
 }
 
-/// Asks every function of ours, bound to a book without rates.
-fn functions_with_rates() -> Result<HashSet<String>> {
-    let options = BookOptions { mode: AsOfMode::Date, max_age_days: None, known_as_of: InstantMicros(0) };
-    let empty = RateBook::build(Vec::new(), &options)
-        .map_err(|error| SqlError::new(SqlErrorKind::Internal, format!("an empty rate book: {error}")))?;
-    let functions = scalar_functions(Some(&SessionRates::new(Arc::new(empty))));
+/// Asks every function of ours which of them can be bound to rates; they are never called.
+fn functions_with_rates() -> HashSet<String> {
+    let identity = BookIdentity { digest: [0; 32], mode: AsOfMode::Date, max_age_days: None };
+    let bound = SessionRates::deferred(identity, || internal_err!("these rates only ask who can use some"));
+    let functions = scalar_functions(Some(&bound));
     let with_rates = functions.iter().filter(|function| rates_of(function).is_some());
-    Ok(with_rates.map(|function| function.name().to_owned()).collect())
+    with_rates.map(|function| function.name().to_owned()).collect()
 }
 
 fn cores() -> usize {

@@ -57,7 +57,9 @@ pub(crate) fn job_call(function: &Function) -> Result<JobCall> {
     if job == "cancel_run" {
         return match arguments {
             [FunctionArg::Unnamed(FunctionArgExpr::Expr(value))] => match literal(value) {
-                Some(Literal::SingleQuotedString(run_id)) => Ok(JobCall::CancelRun { run_id: run_id.clone() }),
+                Some(Literal::SingleQuotedString(run_id)) => {
+                    Ok(JobCall::CancelRun { run_id: run_id.clone() })
+                }
                 _ => Err(not_constant(&job)),
             },
             _ => Err(SqlError::invalid("cancel_run expects one argument, the id of a run: cancel_run('…')")),
@@ -88,7 +90,9 @@ pub(crate) fn job_call(function: &Function) -> Result<JobCall> {
 
 fn named(argument: &FunctionArg) -> Option<(&str, &Literal)> {
     match argument {
-        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => Some((&name.value, literal(value)?)),
+        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => {
+            Some((&name.value, literal(value)?))
+        }
         FunctionArg::ExprNamed {
             name: Expr::Identifier(name), arg: FunctionArgExpr::Expr(value), ..
         } => Some((&name.value, literal(value)?)),
@@ -104,5 +108,7 @@ fn literal(value: &Expr) -> Option<&Literal> {
 }
 
 fn not_constant(job: &str) -> SqlError {
-    SqlError::invalid(format!("{job} is called with something else than named constants, expected NAME => VALUE"))
+    SqlError::invalid(format!(
+        "{job} is called with something else than named constants, expected NAME => VALUE"
+    ))
 }

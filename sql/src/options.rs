@@ -54,7 +54,8 @@ impl SessionOption {
         }
         let all: Vec<String> = Self::ALL.iter().map(|option| option.name().to_owned()).collect();
         let expected = near::listed(all.iter().map(String::as_str));
-        let error = SqlError::invalid(format!("`{name}` is no option of a session, expected one of {expected}"));
+        let error =
+            SqlError::invalid(format!("`{name}` is no option of a session, expected one of {expected}"));
         let wanted = if folded.starts_with(PREFIX) { folded } else { format!("{PREFIX}{folded}") };
         Err(match near::near(&wanted, all.iter().map(String::as_str)).first() {
             Some(meant) => error.with_hint(format!("did you mean `{meant}`?")),
@@ -103,7 +104,10 @@ impl SessionOption {
 pub(crate) fn mode(text: &str) -> Result<AsOfMode> {
     let found = AsOfMode::ALL.into_iter().find(|mode| mode.name() == text);
     found.ok_or_else(|| {
-        SqlError::invalid(format!("{} is `{text}`, expected `date` or `instant`", SessionOption::RatesMode.name()))
+        SqlError::invalid(format!(
+            "{} is `{text}`, expected `date` or `instant`",
+            SessionOption::RatesMode.name()
+        ))
     })
 }
 

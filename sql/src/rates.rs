@@ -108,7 +108,8 @@ impl BoundRates {
         let Self { table, reference, .. } = self;
         let max_age = reference.max_age_days.map_or_else(|| "none".to_owned(), |days| days.to_string());
         let known = self.known_as_of.0;
-        let known = jiff::Timestamp::from_microsecond(known).map_or_else(|_| known.to_string(), |at| at.to_string());
+        let known =
+            jiff::Timestamp::from_microsecond(known).map_or_else(|_| known.to_string(), |at| at.to_string());
         format!(
             "table={table} digest={} snapshots={} url={} mode={} max_age_days={max_age} known_as_of={known}",
             reference.digest, reference.snapshots, reference.url, reference.mode
@@ -177,11 +178,14 @@ impl RateShelf {
 
     /// Returns the refusal of a function that needs rates where none are chosen.
     pub(crate) fn none_chosen(&self, function: &str) -> SqlError {
-        let error = SqlError::invalid(format!("{function} needs rates, and neither the session nor the settings name any"));
+        let error = SqlError::invalid(format!(
+            "{function} needs rates, and neither the session nor the settings name any"
+        ));
         let tables = self.tables();
         let name = SessionOption::Rates.name();
         error.with_hint(match &tables[..] {
-            [] => "no table of rates is declared: CREATE EXTERNAL TABLE … STORED AS RATES LOCATION '…'".to_owned(),
+            [] => "no table of rates is declared: CREATE EXTERNAL TABLE … STORED AS RATES LOCATION '…'"
+                .to_owned(),
             [first, ..] => format!(
                 "SET {name} = '{first}'; the tables of rates are {}",
                 near::listed(tables.iter().map(String::as_str))

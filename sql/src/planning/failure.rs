@@ -7,9 +7,7 @@ use cambist_engine::failure::TaskFailure;
 use datafusion::common::{Column, DataFusionError, SchemaError, TableReference};
 use datafusion::execution::SessionState;
 use datafusion::sql::parser::Statement as Extended;
-use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, Spanned, Statement, TableFactor, Visit, Visitor,
-};
+use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Spanned, Statement, TableFactor, Visit, Visitor};
 
 use super::schemas::{INFORMATION, INFORMATION_TABLES, SYSTEM};
 use crate::error::{Result, SqlError, SqlErrorKind};
@@ -99,16 +97,25 @@ impl Asked<'_> {
         let place = Place::of(name.span().start);
         let schema = reference.schema().unwrap_or(PUBLIC);
         let table = base_name(reference.table());
-        let error = SqlError::new(SqlErrorKind::NotFound, format!("there is no table `{}`", written(&reference)));
+        let error =
+            SqlError::new(SqlErrorKind::NotFound, format!("there is no table `{}`", written(&reference)));
         let error = error.at(self.sql, place);
         let (kind, names): (&str, Vec<String>) = match schema {
             PUBLIC => ("tables", self.declared.clone()),
             SYSTEM => ("tables", system::NAMES.iter().map(|name| (*name).to_owned()).collect()),
             INFORMATION => ("tables", INFORMATION_TABLES.iter().map(|name| (*name).to_owned()).collect()),
-            _ => return Some(error.with_hint(format!("the schemas are `{PUBLIC}`, `{SYSTEM}`, `{INFORMATION}`"))),
+            _ => {
+                return Some(
+                    error.with_hint(format!("the schemas are `{PUBLIC}`, `{SYSTEM}`, `{INFORMATION}`")),
+                );
+            }
         };
         if looks_like_a_place(table) {
-            return Some(error.with_hint("files are not read by their names: only declared tables are, see SHOW TABLES"));
+            return Some(
+                error.with_hint(
+                    "files are not read by their names: only declared tables are, see SHOW TABLES",
+                ),
+            );
         }
         match near::hint(table, kind, &names) {
             Some(hint) => Some(error.with_hint(hint)),
@@ -158,7 +165,8 @@ impl Asked<'_> {
                 || state.window_functions().contains_key(name)
                 || state.higher_order_functions().contains_key(name)
         };
-        let unknown = |name: &&ObjectName| !is_known(&name.to_string()) && !is_known(&name.to_string().to_lowercase());
+        let unknown =
+            |name: &&ObjectName| !is_known(&name.to_string()) && !is_known(&name.to_string().to_lowercase());
         if let Some(name) = named.functions.iter().find(unknown) {
             let scalar = state.scalar_functions().keys().chain(state.aggregate_functions().keys());
             let all: Vec<String> = scalar.chain(state.window_functions().keys()).cloned().collect();
@@ -175,7 +183,9 @@ impl Asked<'_> {
         let error = SqlError::new(SqlErrorKind::NotFound, format!("there is no {kind} `{name}`"));
         let error = error.at(self.sql, Place::of(name.span().start));
         let hint = near::hint(&name.to_string(), &format!("{kind}s"), all);
-        error.with_hint(hint.unwrap_or_else(|| "SELECT * FROM system.functions lists those that there are".to_owned()))
+        error.with_hint(
+            hint.unwrap_or_else(|| "SELECT * FROM system.functions lists those that there are".to_owned()),
+        )
     }
 }
 
@@ -193,7 +203,8 @@ fn written(reference: &TableReference) -> String {
 }
 
 fn looks_like_a_place(name: &str) -> bool {
-    name.contains(['/', '\\', '*', ':']) || [".csv", ".parquet", ".json", ".ndjson"].iter().any(|end| name.ends_with(end))
+    name.contains(['/', '\\', '*', ':'])
+        || [".csv", ".parquet", ".json", ".ndjson"].iter().any(|end| name.ends_with(end))
 }
 
 pub(crate) fn reference(name: &ObjectName) -> Option<TableReference> {
@@ -202,7 +213,9 @@ pub(crate) fn reference(name: &ObjectName) -> Option<TableReference> {
     match &parts?[..] {
         [table] => Some(TableReference::bare(table.as_str())),
         [schema, table] => Some(TableReference::partial(schema.as_str(), table.as_str())),
-        [catalog, schema, table] => Some(TableReference::full(catalog.as_str(), schema.as_str(), table.as_str())),
+        [catalog, schema, table] => {
+            Some(TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()))
+        }
         _ => None,
     }
 }

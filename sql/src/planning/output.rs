@@ -36,7 +36,9 @@ pub(crate) fn readable_type(data_type: &DataType) -> DataType {
         }
         DataType::Float16 => DataType::Float32,
         DataType::List(item) | DataType::ListView(item) => DataType::List(readable_field(item)),
-        DataType::LargeList(item) | DataType::LargeListView(item) => DataType::LargeList(readable_field(item)),
+        DataType::LargeList(item) | DataType::LargeListView(item) => {
+            DataType::LargeList(readable_field(item))
+        }
         DataType::FixedSizeList(item, length) => DataType::FixedSizeList(readable_field(item), *length),
         DataType::Struct(members) => DataType::Struct(members.iter().map(readable_field).collect()),
         DataType::Map(entries, is_sorted) => DataType::Map(readable_field(entries), *is_sorted),
@@ -89,7 +91,8 @@ mod tests {
 
     #[test]
     fn views_and_dictionaries_become_plain_however_deep() {
-        let view: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a long text that is no inline view"), None]));
+        let view: ArrayRef =
+            Arc::new(StringViewArray::from(vec![Some("a long text that is no inline view"), None]));
         let dictionary: DictionaryArray<Int8Type> = vec![Some("x"), None].into_iter().collect();
         let inner = StructArray::try_new(
             vec![Field::new("v", DataType::Utf8View, true)].into(),
@@ -115,7 +118,10 @@ mod tests {
         assert_eq!(found.column(1).as_string::<i32>().value(0), "x");
         assert!(found.column(1).is_null(1));
         let list = found.column(2).as_list::<i32>().value(0);
-        assert_eq!(list.as_struct().column(0).as_string::<i32>().value(0), "a long text that is no inline view");
+        assert_eq!(
+            list.as_struct().column(0).as_string::<i32>().value(0),
+            "a long text that is no inline view"
+        );
     }
 
     #[test]

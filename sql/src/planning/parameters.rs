@@ -43,7 +43,8 @@ pub(crate) fn values(expected: &SchemaRef, given: &RecordBatch) -> Result<ParamV
         )));
     }
     if given.num_rows() != 1 {
-        let error = SqlError::invalid(format!("{} rows of parameters are given, expected one", given.num_rows()));
+        let error =
+            SqlError::invalid(format!("{} rows of parameters are given, expected one", given.num_rows()));
         return Err(error.with_hint("execute the statement once for each"));
     }
     let columns = given.schema();

@@ -175,7 +175,9 @@ impl State {
                 SqlErrorKind::Exhausted,
                 format!("{own} statements of `{}` are at work, as many as may be at once", principal.name),
             );
-            return Err(error.with_hint("read or cancel one of them, then try again: SELECT * FROM system.queries"));
+            return Err(
+                error.with_hint("read or cancel one of them, then try again: SELECT * FROM system.queries")
+            );
         }
         if self.running.len() >= at_once_max {
             let error = SqlError::new(

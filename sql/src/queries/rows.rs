@@ -48,7 +48,9 @@ pub(crate) fn forward(
                 match ended {
                     Some(Ok(())) => Poll::Ready(None),
                     Some(Err(error)) => Poll::Ready(Some(Err(error))),
-                    None => Poll::Ready(Some(Err(SqlError::new(SqlErrorKind::Internal, "the work panicked")))),
+                    None => {
+                        Poll::Ready(Some(Err(SqlError::new(SqlErrorKind::Internal, "the work panicked"))))
+                    }
                 }
             }
             Poll::Ready(Some(batch)) => Poll::Ready(Some(Ok(batch))),

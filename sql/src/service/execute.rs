@@ -16,8 +16,7 @@ use crate::planning::{Physical, Planned, failure, output};
 use crate::prepared::{Prepared, StatementKind};
 use crate::queries::{Running, forward, too_large};
 use crate::runs::{RunRow, Runs};
-use crate::statement::near;
-use crate::statement::{Action, NewTable, Query};
+use crate::statement::{Action, NewTable, Query, near};
 use crate::stream::{Executed, Rows};
 use crate::system::runs::call_row;
 
@@ -136,7 +135,8 @@ async fn create(inner: &Inner, table: &NewTable) -> Result<()> {
 
 async fn drop_table(inner: &Inner, name: &str, if_exists: bool) -> Result<()> {
     if inner.settings.rates.default.as_deref() == Some(name) {
-        let error = SqlError::new(SqlErrorKind::Conflict, format!("`{name}` holds the rates that the settings name"));
+        let error =
+            SqlError::new(SqlErrorKind::Conflict, format!("`{name}` holds the rates that the settings name"));
         return Err(error.with_hint("change `rates.default` in the settings first"));
     }
     if inner.catalog.remove(name).await? || if_exists {
@@ -167,8 +167,7 @@ impl Work {
 impl PlanWork {
     async fn rows(self) -> Result<Rows> {
         let Self { query_id, planned, physical, progress, promised, is_explained, result_bytes } = self;
-        let begun =
-            physical.execution.stream(&query_id, physical.plan, &planned.context, &progress).await;
+        let begun = physical.execution.stream(&query_id, physical.plan, &planned.context, &progress).await;
         let rows = begun.map_err(|error| sized(error.into(), result_bytes))?;
         let rates = planned.rates.clone();
         let told = match rates.as_ref().filter(|_| is_explained) {

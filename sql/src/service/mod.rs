@@ -23,8 +23,7 @@ use crate::options::SessionOption;
 use crate::places::Places;
 use crate::planning::{self, Planned, Planner, output, parameters};
 use crate::prepared::{Prepared, StatementKind, no_columns};
-use crate::queries::{Queries, Refusal};
-use crate::queries::QueryView;
+use crate::queries::{Queries, QueryView, Refusal};
 use crate::rates::RateShelf;
 use crate::runs::{Executors, Runs};
 use crate::session::{Session, SessionOptions};
@@ -119,9 +118,9 @@ impl SqlService {
             Arc::clone(&clock),
             &environment.state_url,
         );
-        shelf.choose(&SessionOptions::default()).map_err(|error| {
-            SqlError { message: format!("rates: {}", error.message), ..error }
-        })?;
+        shelf
+            .choose(&SessionOptions::default())
+            .map_err(|error| SqlError { message: format!("rates: {}", error.message), ..error })?;
         let shelf = Arc::new(shelf);
         let places = Places::of(&settings)?;
         let at_once_max = settings.concurrent_queries_max();
@@ -313,7 +312,9 @@ impl SqlService {
             None if prepared.parameters.fields().is_empty() => None,
             None => {
                 let count = prepared.parameters.fields().len();
-                return Err(SqlError::invalid(format!("no values are given, the statement has {count} parameters")));
+                return Err(SqlError::invalid(format!(
+                    "no values are given, the statement has {count} parameters"
+                )));
             }
         };
         execute::execute(&self.inner, bound.as_ref().unwrap_or(prepared)).await
@@ -331,7 +332,8 @@ impl Inner {
     ) -> Result<()> {
         if !session.is_lasting() {
             let name = option.name();
-            let error = SqlError::invalid(format!("{name} cannot be set: this connection has no session that lasts"));
+            let error =
+                SqlError::invalid(format!("{name} cannot be set: this connection has no session that lasts"));
             return Err(error.with_hint(
                 "log in with user and password, or keep the server's cookies, or give the option with each request",
             ));

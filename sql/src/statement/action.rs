@@ -58,14 +58,19 @@ pub(super) fn action(statement: Extended, sql: &str) -> Result<Action> {
         Statement::Call(function) => job_call(&function).map(Action::Call),
         Statement::Drop { if_exists, names, .. } => {
             let [name] = &names[..] else {
-                return Err(SqlError::invalid(format!("DROP TABLE names {} tables, expected one", names.len())));
+                return Err(SqlError::invalid(format!(
+                    "DROP TABLE names {} tables, expected one",
+                    names.len()
+                )));
             };
             Ok(Action::DropTable { name: public_name(name)?, if_exists })
         }
         Statement::ShowVariable { variable } => {
             let parts: Vec<&str> = variable.iter().map(|part| part.value.as_str()).collect();
             match &parts[..] {
-                [all] if all.eq_ignore_ascii_case("all") => Ok(Action::ShowOptions(SessionOption::ALL.to_vec())),
+                [all] if all.eq_ignore_ascii_case("all") => {
+                    Ok(Action::ShowOptions(SessionOption::ALL.to_vec()))
+                }
                 parts => Ok(Action::ShowOptions(vec![SessionOption::named(&parts.join("."))?])),
             }
         }
@@ -108,7 +113,9 @@ fn show_columns(options: ShowStatementOptions, sql: &str) -> Result<Action> {
 fn set_value(option: SessionOption, values: &[Expr]) -> Result<Option<String>> {
     let invalid = || {
         let name = option.name();
-        SqlError::invalid(format!("SET {name} is not given one constant, expected for example SET {name} = '…'"))
+        SqlError::invalid(format!(
+            "SET {name} is not given one constant, expected for example SET {name} = '…'"
+        ))
     };
     let [value] = values else { return Err(invalid()) };
     let constant = |value: &Value| match value {

@@ -22,7 +22,8 @@ use crate::error::{Result, SqlError};
 
 const FORMATS: &str = "CAMBIST, RATES, CSV, PARQUET, JSON or NDJSON";
 const OPTIONS: &str = "`encoding` or `delimiter`";
-const TYPES: &str = "TEXT, BIGINT, DECIMAL(precision,scale), BOOLEAN, DATE, TIMESTAMP, TIMESTAMP WITH TIME ZONE or DOUBLE";
+const TYPES: &str =
+    "TEXT, BIGINT, DECIMAL(precision,scale), BOOLEAN, DATE, TIMESTAMP, TIMESTAMP WITH TIME ZONE or DOUBLE";
 
 /// A table that is to be declared.
 #[derive(Debug)]
@@ -37,7 +38,10 @@ pub(super) fn read(table: CreateExternalTable) -> Result<NewTable> {
     refuse_clauses(&table)?;
     let name = public_name(&table.name)?;
     let [url] = &table.locations[..] else {
-        return Err(SqlError::invalid(format!("LOCATION names {} places, expected one", table.locations.len())));
+        return Err(SqlError::invalid(format!(
+            "LOCATION names {} places, expected one",
+            table.locations.len()
+        )));
     };
     let (kind, format) = match table.file_type.to_ascii_uppercase().as_str() {
         "CAMBIST" => (TableKind::Cambist, None),
@@ -74,13 +78,18 @@ fn refuse_clauses(table: &CreateExternalTable) -> Result<()> {
         (table.or_replace, "OR REPLACE", "DROP TABLE first"),
         (table.temporary, "TEMPORARY", "leave it out: what is declared is there for everybody"),
         (table.unbounded, "UNBOUNDED", "leave it out: files have an end"),
-        (!table.table_partition_cols.is_empty(), "PARTITIONED BY", "leave it out: our tables know their partitions"),
+        (
+            !table.table_partition_cols.is_empty(),
+            "PARTITIONED BY",
+            "leave it out: our tables know their partitions",
+        ),
         (!table.order_exprs.is_empty(), "WITH ORDER", "leave it out, and write ORDER BY in the query"),
         (!table.constraints.is_empty(), "a constraint", "leave it out: files are read as they are"),
     ];
     match clauses.into_iter().find(|(is_given, ..)| *is_given) {
         Some((_, clause, hint)) => {
-            Err(SqlError::invalid(format!("{clause} is not supported in CREATE EXTERNAL TABLE")).with_hint(hint))
+            Err(SqlError::invalid(format!("{clause} is not supported in CREATE EXTERNAL TABLE"))
+                .with_hint(hint))
         }
         None => Ok(()),
     }
@@ -88,7 +97,8 @@ fn refuse_clauses(table: &CreateExternalTable) -> Result<()> {
 
 fn set_option(settings: &mut TableSettings, key: &str, value: &Value) -> Result<()> {
     if is_secret_name(key) || key.to_lowercase().starts_with("aws.") {
-        let error = SqlError::invalid(format!("the option `{key}` is not taken: statements hold no credentials"));
+        let error =
+            SqlError::invalid(format!("the option `{key}` is not taken: statements hold no credentials"));
         return Err(error.with_hint("the server has them from its environment or its instance profile"));
     }
     let folded = key.to_lowercase();
@@ -153,8 +163,12 @@ fn column_type(written: &DataType) -> Option<ColumnType> {
         DataType::Decimal(number) | DataType::Numeric(number) | DataType::Dec(number) => decimal(number),
         DataType::Boolean | DataType::Bool => Some(ColumnType::Bool),
         DataType::Date => Some(ColumnType::Date),
-        DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => Some(ColumnType::Timestamp),
-        DataType::Timestamp(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => Some(ColumnType::TimestampTz),
+        DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            Some(ColumnType::Timestamp)
+        }
+        DataType::Timestamp(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => {
+            Some(ColumnType::TimestampTz)
+        }
         DataType::Double(_) | DataType::DoublePrecision | DataType::Float64 | DataType::Real => {
             Some(ColumnType::Float64)
         }

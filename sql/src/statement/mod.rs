@@ -61,7 +61,8 @@ impl Parsed {
             (Some(statement), 0) => statement,
             (None, _) => return Err(SqlError::invalid("the text holds no statement")),
             (_, more) => {
-                let error = SqlError::invalid(format!("the text holds {} statements, expected one", more + 1));
+                let error =
+                    SqlError::invalid(format!("the text holds {} statements, expected one", more + 1));
                 return Err(error.with_hint("send them one after the other"));
             }
         };

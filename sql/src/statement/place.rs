@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn a_line_that_may_hold_a_secret_is_not_shown() {
-        let sql = "CREATE EXTERNAL TABLE t STORED AS CSV OPTIONS ('aws.secret_access_key' 'abc') LOCATON 's3://b/'";
+        let sql =
+            "CREATE EXTERNAL TABLE t STORED AS CSV OPTIONS ('aws.secret_access_key' 'abc') LOCATON 's3://b/'";
         assert_eq!(Place { line: 1, column: 8 }.shown(sql), "line 1, column 8");
     }
 

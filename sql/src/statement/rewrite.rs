@@ -90,13 +90,19 @@ fn other_name(function: &str, arguments: &[FunctionArg]) -> Result<String> {
     match (function, texts.as_deref()) {
         ("table_at", Some([table, instant])) => {
             let instant: jiff::Timestamp = instant.parse().map_err(|_| {
-                SqlError::invalid(format!("table_at is given `{instant}`, expected an instant such as `2024-05-01T00:00:00Z`"))
+                SqlError::invalid(format!(
+                    "table_at is given `{instant}`, expected an instant such as `2024-05-01T00:00:00Z`"
+                ))
             })?;
             Ok(format!("{table}@{instant}"))
         }
         ("table_quarantine", Some([table])) => Ok(format!("{table}@quarantine")),
-        ("table_at", _) => Err(SqlError::invalid("table_at expects the name of a table and an instant, both as constants: table_at('orders', '2024-05-01T00:00:00Z')")),
-        _ => Err(SqlError::invalid("table_quarantine expects the name of a table as a constant: table_quarantine('orders')")),
+        ("table_at", _) => Err(SqlError::invalid(
+            "table_at expects the name of a table and an instant, both as constants: table_at('orders', '2024-05-01T00:00:00Z')",
+        )),
+        _ => Err(SqlError::invalid(
+            "table_quarantine expects the name of a table as a constant: table_quarantine('orders')",
+        )),
     }
 }
 
@@ -136,7 +142,8 @@ impl Parameters {
         let styles: Vec<Style> = self.found.iter().map(|(_, name)| Style::of(name)).collect();
         if let Some(other) = styles.iter().position(|style| style.kind() != styles[0].kind()) {
             let place = Place::of(self.found[other].0);
-            let error = SqlError::invalid("parameters are written in two ways, expected all as `?`, `$1` or `$name`");
+            let error =
+                SqlError::invalid("parameters are written in two ways, expected all as `?`, `$1` or `$name`");
             return Err(error.at(sql, place));
         }
         let numbered = |count: usize| (1..=count).map(|number| format!("${number}")).collect();

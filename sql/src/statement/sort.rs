@@ -8,7 +8,8 @@ use datafusion::sql::sqlparser::ast::{ObjectType, Select, Set, Statement, Visit,
 use crate::error::{Result, SqlError};
 use crate::prepared::StatementKind;
 
-const SUPPORTED: &str = "SELECT, VALUES, WITH, EXPLAIN, SHOW, DESCRIBE, SET, RESET, CALL, CREATE EXTERNAL TABLE or DROP TABLE";
+const SUPPORTED: &str =
+    "SELECT, VALUES, WITH, EXPLAIN, SHOW, DESCRIBE, SET, RESET, CALL, CREATE EXTERNAL TABLE or DROP TABLE";
 
 const WRITTEN_BY_JOBS: &str =
     "tables are written by jobs, whole or not at all: CALL normalize(source => '…', output => '…')";
@@ -80,7 +81,11 @@ impl Visitor for OnlyReads {
     fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<Self::Break> {
         self.depth += 1;
         // The first is the query itself.
-        if self.depth == 1 { ControlFlow::Continue(()) } else { ControlFlow::Break(Box::new(refused(statement))) }
+        if self.depth == 1 {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(Box::new(refused(statement)))
+        }
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {
@@ -98,9 +103,10 @@ fn refused(statement: &Statement) -> SqlError {
         Statement::Delete(_) => ("DELETE", WRITTEN_BY_JOBS),
         Statement::Merge(_) => ("MERGE", WRITTEN_BY_JOBS),
         Statement::Truncate(_) => ("TRUNCATE", WRITTEN_BY_JOBS),
-        Statement::CreateTable(_) => {
-            ("CREATE TABLE", "CREATE EXTERNAL TABLE declares what lies in a store; jobs write what is to lie there")
-        }
+        Statement::CreateTable(_) => (
+            "CREATE TABLE",
+            "CREATE EXTERNAL TABLE declares what lies in a store; jobs write what is to lie there",
+        ),
         Statement::CreateView(_) => ("CREATE VIEW", "write the view's query as WITH name AS (…)"),
         Statement::Prepare { .. } | Statement::Execute { .. } | Statement::Deallocate { .. } => (
             "PREPARE",

@@ -20,14 +20,26 @@ fn statements_are_sorted_by_what_they_do() {
     for (expected, statements) in [
         (
             StatementKind::Select,
-            &["SELECT 1", "VALUES (1)", "WITH t AS (SELECT 1) SELECT * FROM t", "(SELECT 1) UNION ALL SELECT 2", "SELECT 1;"][..],
+            &[
+                "SELECT 1",
+                "VALUES (1)",
+                "WITH t AS (SELECT 1) SELECT * FROM t",
+                "(SELECT 1) UNION ALL SELECT 2",
+                "SELECT 1;",
+            ][..],
         ),
-        (StatementKind::Explain, &["EXPLAIN SELECT 1", "EXPLAIN ANALYZE SELECT 1", "EXPLAIN VERBOSE SELECT 1"]),
+        (
+            StatementKind::Explain,
+            &["EXPLAIN SELECT 1", "EXPLAIN ANALYZE SELECT 1", "EXPLAIN VERBOSE SELECT 1"],
+        ),
         (
             StatementKind::Show,
             &["SHOW TABLES", "SHOW COLUMNS FROM t", "SHOW cambist.rates", "SHOW ALL", "DESCRIBE t", "DESC t"],
         ),
-        (StatementKind::Set, &["SET cambist.rates = 'oxr'", "SET cambist.rates TO oxr", "RESET cambist.rates"]),
+        (
+            StatementKind::Set,
+            &["SET cambist.rates = 'oxr'", "SET cambist.rates TO oxr", "RESET cambist.rates"],
+        ),
         (StatementKind::Call, &["CALL cancel_run('r1')", "CALL normalize(wait => false)"]),
         (StatementKind::CreateTable, &["CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'a.csv'"]),
         (StatementKind::DropTable, &["DROP TABLE t", "DROP TABLE IF EXISTS public.t"]),
@@ -60,7 +72,12 @@ fn what_writes_is_refused_with_what_to_do_instead() {
     for sql in ["EXPLAIN DELETE FROM t", "EXPLAIN COPY (SELECT 1) TO 'x'", "EXPLAIN EXPLAIN SELECT 1"] {
         assert!(refused(sql).message.starts_with("EXPLAIN of this statement"), "{sql}");
     }
-    for sql in ["DROP VIEW v", "CREATE SCHEMA s", "CREATE FUNCTION f() RETURNS INT RETURN 1", "GRANT SELECT ON t TO u"] {
+    for sql in [
+        "DROP VIEW v",
+        "CREATE SCHEMA s",
+        "CREATE FUNCTION f() RETURNS INT RETURN 1",
+        "GRANT SELECT ON t TO u",
+    ] {
         assert!(refused(sql).message.contains(" is not supported, expected SELECT"), "{sql}");
     }
 }
@@ -69,8 +86,14 @@ fn what_writes_is_refused_with_what_to_do_instead() {
 fn one_statement_at_a_time() {
     assert_eq!(refused("SELECT 1; SELECT 2").message, "the text holds 2 statements, expected one");
     assert_eq!(refused("  ").message, "the text holds no statement");
-    assert!(refused(&format!("SELECT '{}'", "x".repeat(1 << 20))).message.contains("expected at most 1048576"));
-    assert!(refused(&format!("SELECT {}1{}", "(".repeat(200), ")".repeat(200))).message.contains("nested too deeply"));
+    assert!(
+        refused(&format!("SELECT '{}'", "x".repeat(1 << 20))).message.contains("expected at most 1048576")
+    );
+    assert!(
+        refused(&format!("SELECT {}1{}", "(".repeat(200), ")".repeat(200)))
+            .message
+            .contains("nested too deeply")
+    );
 }
 
 #[test]
@@ -86,10 +109,17 @@ fn errors_of_syntax_point_at_the_place() {
 
 #[test]
 fn a_secret_is_not_quoted_by_an_error() {
-    let error = refused("CREATE EXTERNAL TABLE t STORED AS CSV OPTIONS ('aws.secret_access_key' 'hunter2' 'hunter3')");
+    let error = refused(
+        "CREATE EXTERNAL TABLE t STORED AS CSV OPTIONS ('aws.secret_access_key' 'hunter2' 'hunter3')",
+    );
     assert!(!format!("{error:?}").contains("hunter"), "{error:?}");
-    let error = refused("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'a' OPTIONS ('aws.secret_access_key' 'hunter2')");
-    assert!(error.message.contains("statements hold no credentials") && !error.message.contains("hunter"), "{error}");
+    let error = refused(
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'a' OPTIONS ('aws.secret_access_key' 'hunter2')",
+    );
+    assert!(
+        error.message.contains("statements hold no credentials") && !error.message.contains("hunter"),
+        "{error}"
+    );
 }
 
 fn query(sql: &str) -> (String, Vec<String>) {
@@ -151,10 +181,15 @@ fn options_of_a_session_are_set_shown_and_unset() {
     };
     assert_eq!(set("SET cambist.rates = 'oxr'"), ("cambist.rates", Some("oxr".to_owned())));
     assert_eq!(set("SET cambist.rates TO oxr"), ("cambist.rates", Some("oxr".to_owned())));
-    assert_eq!(set("SET cambist.rates_max_age_days = -5"), ("cambist.rates_max_age_days", Some("-5".to_owned())));
+    assert_eq!(
+        set("SET cambist.rates_max_age_days = -5"),
+        ("cambist.rates_max_age_days", Some("-5".to_owned()))
+    );
     assert_eq!(set("SET cambist.rates = DEFAULT"), ("cambist.rates", None));
     assert_eq!(set("RESET cambist.rates_mode"), ("cambist.rates_mode", None));
-    for sql in ["SET datafusion.execution.batch_size = 1", "SHOW datafusion.execution.batch_size", "RESET all"] {
+    for sql in
+        ["SET datafusion.execution.batch_size = 1", "SHOW datafusion.execution.batch_size", "RESET all"]
+    {
         assert!(refused(sql).message.contains("expected one of `cambist.rates`"), "{sql}");
     }
     assert!(refused("SET cambist.rates = 1 + 1").message.contains("one constant"));
@@ -198,16 +233,34 @@ fn tables_are_declared_with_types_and_options() {
 #[test]
 fn declarations_that_mean_something_else_are_refused() {
     for (sql, said) in [
-        ("CREATE EXTERNAL TABLE t STORED AS AVRO LOCATION 'a'", "STORED AS `AVRO` is not known, expected CAMBIST"),
+        (
+            "CREATE EXTERNAL TABLE t STORED AS AVRO LOCATION 'a'",
+            "STORED AS `AVRO` is not known, expected CAMBIST",
+        ),
         ("CREATE OR REPLACE EXTERNAL TABLE t STORED AS CSV LOCATION 'a'", "OR REPLACE is not supported"),
         ("CREATE UNBOUNDED EXTERNAL TABLE t STORED AS CSV LOCATION 'a'", "UNBOUNDED is not supported"),
-        ("CREATE EXTERNAL TABLE t STORED AS CSV PARTITIONED BY (d) LOCATION 'a'", "PARTITIONED BY is not supported"),
-        ("CREATE EXTERNAL TABLE t (a INT NOT NULL) STORED AS CSV LOCATION 'a'", "has a constraint or a default"),
-        ("CREATE EXTERNAL TABLE t (a INTERVAL) STORED AS CSV LOCATION 'a'", "is of type INTERVAL, expected TEXT"),
-        ("CREATE EXTERNAL TABLE t (a DECIMAL(50,2)) STORED AS CSV LOCATION 'a'", "is of type DECIMAL(50,2), expected"),
+        (
+            "CREATE EXTERNAL TABLE t STORED AS CSV PARTITIONED BY (d) LOCATION 'a'",
+            "PARTITIONED BY is not supported",
+        ),
+        (
+            "CREATE EXTERNAL TABLE t (a INT NOT NULL) STORED AS CSV LOCATION 'a'",
+            "has a constraint or a default",
+        ),
+        (
+            "CREATE EXTERNAL TABLE t (a INTERVAL) STORED AS CSV LOCATION 'a'",
+            "is of type INTERVAL, expected TEXT",
+        ),
+        (
+            "CREATE EXTERNAL TABLE t (a DECIMAL(50,2)) STORED AS CSV LOCATION 'a'",
+            "is of type DECIMAL(50,2), expected",
+        ),
         ("CREATE EXTERNAL TABLE t (a INT, a INT) STORED AS CSV LOCATION 'a'", "is declared twice"),
         ("CREATE EXTERNAL TABLE t (a INT) STORED AS CAMBIST LOCATION 'a'", "knows its own columns"),
-        ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'a' OPTIONS ('has_header' 'true')", "`has_header` is not known"),
+        (
+            "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'a' OPTIONS ('has_header' 'true')",
+            "`has_header` is not known",
+        ),
         ("CREATE EXTERNAL TABLE system.t STORED AS CSV LOCATION 'a'", "names no table of schema `public`"),
         ("DROP TABLE system.runs", "names no table of schema `public`"),
         ("DROP TABLE a, b", "names 2 tables, expected one"),

@@ -36,7 +36,9 @@ pub(super) async fn rows(catalog: &Catalog) -> PlanResult<RecordBatch> {
         }
         match catalog.commits(&name, COMMITS_MAX).await {
             Ok(commits) => all.extend(commits.into_iter().map(|commit| (name.clone(), commit))),
-            Err(error) => tracing::warn!(table = name, %error, "a log cannot be read, its commits are not told"),
+            Err(error) => {
+                tracing::warn!(table = name, %error, "a log cannot be read, its commits are not told")
+            }
         }
     }
     let added = |change: &TableChange| change.add.iter().map(|file| file.rows).sum::<u64>();

@@ -76,7 +76,9 @@ impl SystemTables {
     /// Opens a table; its rows are those of this moment.
     pub(crate) async fn open(&self, name: &str) -> PlanResult<Option<Arc<dyn TableProvider>>> {
         let batch = match name {
-            "runs" => runs::rows(self.environment.runs.as_ref(), self.principal.role).await.map_err(carried)?,
+            "runs" => {
+                runs::rows(self.environment.runs.as_ref(), self.principal.role).await.map_err(carried)?
+            }
             "jobs" => jobs::rows()?,
             "functions" => functions::rows(&self.functions)?,
             "executors" => runs::executor_rows(&self.environment.executors.list().await)?,

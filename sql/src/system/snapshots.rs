@@ -32,7 +32,9 @@ pub(super) async fn rows(shelf: &RateShelf) -> PlanResult<RecordBatch> {
     for table in shelf.tables() {
         match shelf.book(&table, EVERY).await {
             Ok(book) => books.push((table, book)),
-            Err(error) => tracing::warn!(%table, %error, "rates cannot be read, their snapshots are not told"),
+            Err(error) => {
+                tracing::warn!(%table, %error, "rates cannot be read, their snapshots are not told")
+            }
         }
     }
     let snapshots = |(table, book): &(String, Arc<LoadedRates>)| {

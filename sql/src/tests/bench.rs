@@ -174,7 +174,8 @@ pub(super) struct Bench {
     pub(super) noted: Arc<Noted>,
 }
 
-const SALES: &str = "id,amount,currency,day\n1,10.00,USD,2024-05-01\n2,20.50,EUR,2024-05-01\n3,7,USD,2024-05-02\n";
+const SALES: &str =
+    "id,amount,currency,day\n1,10.00,USD,2024-05-01\n2,20.50,EUR,2024-05-01\n3,7,USD,2024-05-02\n";
 
 const RATES: [(&str, &str); 2] = [
     ("2024-05-01.json", r#"{"base":"USD","date":"2024-05-01","rates":{"EUR":0.5,"INR":80}}"#),

@@ -1,12 +1,15 @@
 //! Jobs and runs by SQL.
 
+use serde_json::json;
+
 use super::bench::Bench;
 use crate::access::Role;
 use crate::error::SqlErrorKind;
 
 /// The call of a query job that writes below the allowed folder, or elsewhere.
 fn call(bench: &Bench, sql: &str, output: &str, wait: bool) -> String {
-    format!("CALL query(sql => '{sql}', output_url => '{}', wait => {wait})", bench.path(output))
+    let options = json!({"query": {"sql": sql}, "output": {"url": bench.path(output)}});
+    format!("CALL query(options => '{options}', wait => {wait})")
 }
 
 #[tokio::test]
@@ -22,7 +25,10 @@ async fn a_job_is_run_and_its_report_is_a_row() {
     }
     let cancelled = bench.rows(&operator, "CALL cancel_run('r1')").await.unwrap();
     assert!(cancelled[0].starts_with("r1|query|cancelled|"), "{cancelled:?}");
-    assert_eq!(bench.rows(&operator, "CALL cancel_run('r9')").await.unwrap_err().kind, SqlErrorKind::NotFound);
+    assert_eq!(
+        bench.rows(&operator, "CALL cancel_run('r9')").await.unwrap_err().kind,
+        SqlErrorKind::NotFound
+    );
 }
 
 #[tokio::test]

@@ -24,7 +24,10 @@ async fn limited(limits: Limits) -> Bench {
 async fn a_query_that_runs_for_ever_is_stopped() {
     let bench = limited(Limits { run_seconds: 1, ..Limits::default() }).await;
     let error = bench.read(ENDLESS).await.unwrap_err();
-    assert_eq!((error.kind, error.message.as_str()), (SqlErrorKind::TimedOut, "the statement took more than 1 s, the transfer of its rows included"));
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (SqlErrorKind::TimedOut, "the statement took more than 1 s, the transfer of its rows included")
+    );
     assert_eq!(bench.noted.last().outcome, "timed_out");
 }
 
@@ -48,7 +51,10 @@ async fn a_result_beyond_its_limit_is_refused() {
     let bench = limited(Limits { result_bytes: 20_000, ..Limits::default() }).await;
     assert_eq!(bench.read("SELECT * FROM generate_series(1, 2000)").await.unwrap().len(), 2000);
     let error = bench.read("SELECT * FROM generate_series(1, 200000)").await.unwrap_err();
-    assert_eq!((error.kind, error.message.as_str()), (SqlErrorKind::Exhausted, "the result has more than 20000 bytes"));
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (SqlErrorKind::Exhausted, "the result has more than 20000 bytes")
+    );
 }
 
 /// The rows come as they are read: a client that stops has no more made for it.
@@ -56,7 +62,8 @@ async fn a_result_beyond_its_limit_is_refused() {
 async fn a_client_that_reads_slowly_is_waited_for() {
     let bench = Bench::new().await;
     let session = bench.session(Role::Reader);
-    let prepared = bench.service.prepare(&session, "SELECT * FROM generate_series(1, 9000000000000)").await.unwrap();
+    let prepared =
+        bench.service.prepare(&session, "SELECT * FROM generate_series(1, 9000000000000)").await.unwrap();
     let mut executed = bench.service.execute(&prepared, None).await.unwrap();
     executed.rows.next().await.unwrap().unwrap();
     for _ in 0..1000 {

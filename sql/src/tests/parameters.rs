@@ -75,7 +75,10 @@ async fn values_that_do_not_fit_are_refused() {
     let flag: ArrayRef = Arc::new(datafusion::arrow::array::BooleanArray::from(vec![true]));
     for (values, said) in [
         (None, "no values are given, the statement has 1 parameters"),
-        (Some(row([("1", number(1)), ("2", number(1))])), "2 values are given, the statement has 1 parameters: 1"),
+        (
+            Some(row([("1", number(1)), ("2", number(1))])),
+            "2 values are given, the statement has 1 parameters: 1",
+        ),
         (Some(row([("1", two_rows)])), "2 rows of parameters are given, expected one"),
         (Some(row([("1", flag)])), "parameter `1` is given a value of type Boolean, expected Date32"),
         (Some(row([("1", text("someday"))])), "parameter `1` is given a value of type Utf8, expected Date32"),

@@ -23,7 +23,10 @@ async fn the_plan_tells_of_the_rates() {
         let plan = bench.read(&format!("EXPLAIN {analyze}{CONVERTED}")).await.unwrap();
         let rates = plan.last().unwrap();
         assert!(rates.starts_with("rates|table=usd digest="), "{plan:?}");
-        assert!(rates.contains("snapshots=2 url=") && rates.contains(" mode=date max_age_days=7 known_as_of=20"), "{rates}");
+        assert!(
+            rates.contains("snapshots=2 url=") && rates.contains(" mode=date max_age_days=7 known_as_of=20"),
+            "{rates}"
+        );
     }
     let plan = bench.read("EXPLAIN SELECT * FROM sales").await.unwrap();
     assert!(!plan.iter().any(|row| row.starts_with("rates|")), "{plan:?}");
@@ -35,7 +38,10 @@ async fn options_of_the_session_change_what_is_bound() {
     let session = bench.session(Role::Reader);
     bench.rows(&session, "SET cambist.rates_known_as_of = '2000-01-01T00:00:00Z'").await.unwrap();
     let shown = bench.rows(&session, "SHOW cambist.rates_known_as_of").await.unwrap();
-    assert!(shown[0].starts_with("cambist.rates_known_as_of|2000-01-01T00:00:00Z|only snapshots"), "{shown:?}");
+    assert!(
+        shown[0].starts_with("cambist.rates_known_as_of|2000-01-01T00:00:00Z|only snapshots"),
+        "{shown:?}"
+    );
     assert!(bench.rows(&session, CONVERTED).await.is_err(), "nothing was known then");
     bench.rows(&session, "RESET cambist.rates_known_as_of").await.unwrap();
     assert_eq!(bench.rows(&session, CONVERTED).await.unwrap().len(), 3);

@@ -41,21 +41,37 @@ async fn unknown_names_are_pointed_at_and_near_ones_are_told() {
             "did you mean `sales`?",
         ),
         ("SELECT * FROM Sales", "there is no table `Sales`, line 1, column 15\n", "did you mean `sales`?"),
-        ("SELECT * FROM system.run", "there is no table `system.run`, line 1, column 15\n", "did you mean `runs`?"),
-        ("SELECT * FROM nowhere.sales", "there is no table `nowhere.sales`", "the schemas are `public`, `system`"),
+        (
+            "SELECT * FROM system.run",
+            "there is no table `system.run`, line 1, column 15\n",
+            "did you mean `runs`?",
+        ),
+        (
+            "SELECT * FROM nowhere.sales",
+            "there is no table `nowhere.sales`",
+            "the schemas are `public`, `system`",
+        ),
         ("SELECT * FROM table_at('salse', '2024-05-01T00:00:00Z')", "there is no table `salse`", "`sales`?"),
         (
             "SELECT amont FROM sales",
             "there is no column `amont`, line 1, column 8\n  SELECT amont FROM sales\n         ^",
             "did you mean `amount`?",
         ),
-        ("SELECT s.x FROM sales s", "there is no column `s.x`, line 1, column 8\n", "the columns are `amount`, `currency`"),
+        (
+            "SELECT s.x FROM sales s",
+            "there is no column `s.x`, line 1, column 8\n",
+            "the columns are `amount`, `currency`",
+        ),
         (
             "SELECT upper(currency), fx_convrt(amount, 'USD', 'INR', day) FROM sales",
             "there is no function `fx_convrt`, line 1, column 25\n",
             "did you mean `fx_convert`",
         ),
-        ("SELECT * FROM generate_serie(1, 2)", "there is no table function `generate_serie`", "`generate_series`"),
+        (
+            "SELECT * FROM generate_serie(1, 2)",
+            "there is no table function `generate_serie`",
+            "`generate_series`",
+        ),
     ] {
         let error = bench.read(sql).await.unwrap_err();
         assert_eq!(error.kind, SqlErrorKind::NotFound, "{sql}: {error}");
@@ -67,7 +83,9 @@ async fn unknown_names_are_pointed_at_and_near_ones_are_told() {
 #[tokio::test]
 async fn what_does_not_fit_is_refused_before_it_runs() {
     let bench = Bench::new().await;
-    for sql in ["SELECT amount FROM sales GROUP BY id", "SELECT sum(currency) FROM sales", "SELECT CAST('a' AS INT)"] {
+    for sql in
+        ["SELECT amount FROM sales GROUP BY id", "SELECT sum(currency) FROM sales", "SELECT CAST('a' AS INT)"]
+    {
         let error = bench.read(sql).await.unwrap_err();
         assert_eq!(error.kind, SqlErrorKind::Invalid, "{sql}: {error}");
     }
@@ -90,7 +108,9 @@ async fn no_path_or_url_is_ever_read() {
         texts.push(format!("SELECT * FROM '{place}'"));
         texts.push(format!("SELECT * FROM \"{place}\""));
         texts.push(format!("SELECT * FROM public.\"{place}\""));
-        for function in ["read_csv", "read_parquet", "csv", "parquet_metadata", "read_json", "glob", "generate_series"] {
+        for function in
+            ["read_csv", "read_parquet", "csv", "parquet_metadata", "read_json", "glob", "generate_series"]
+        {
             texts.push(format!("SELECT * FROM {function}('{place}')"));
         }
         texts.push(format!("SELECT * FROM table_at('{place}', '2024-05-01T00:00:00Z')"));
@@ -161,7 +181,13 @@ async fn tables_and_columns_are_told_though_one_cannot_be_opened() {
 async fn only_plans_that_read_files_leave_this_process() {
     let elsewhere = Arc::new(Elsewhere::default());
     let bench = Bench::with(|_| {}, Arc::clone(&elsewhere) as _).await;
-    for sql in ["SELECT 1", "SELECT * FROM system.jobs", "SHOW TABLES", "EXPLAIN SELECT * FROM sales", "DESCRIBE sales"] {
+    for sql in [
+        "SELECT 1",
+        "SELECT * FROM system.jobs",
+        "SHOW TABLES",
+        "EXPLAIN SELECT * FROM sales",
+        "DESCRIBE sales",
+    ] {
         bench.read(sql).await.unwrap();
     }
     assert_eq!(elsewhere.ran(), 0);

@@ -68,7 +68,10 @@ async fn the_log_says_who_did_what_and_no_secret() {
     let bench = Bench::new().await;
     bench.read("SELECT * FROM sales").await.unwrap();
     let entry = bench.noted.last();
-    assert_eq!((entry.user.as_str(), entry.action.as_str(), entry.outcome.as_str()), ("reader", "select", "ok"));
+    assert_eq!(
+        (entry.user.as_str(), entry.action.as_str(), entry.outcome.as_str()),
+        ("reader", "select", "ok")
+    );
     assert_eq!((entry.rows, entry.statement.as_deref()), (3, Some("SELECT * FROM sales")));
     assert!(entry.bytes > 0 && entry.query.is_some());
 

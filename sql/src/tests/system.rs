@@ -29,7 +29,8 @@ async fn snapshots_commits_and_quarantine_tell_of_declared_tables() {
     bench.normalise("x").await;
     let snapshots = "SELECT \"table\", base, rate_date, currencies FROM system.snapshots ORDER BY rate_date";
     assert_eq!(bench.read(snapshots).await.unwrap(), ["usd|USD|2024-05-01|3", "usd|USD|2024-05-02|3"]);
-    let commits = "SELECT \"table\", \"commit\", kind, batch, rows_added, rows_quarantined FROM system.commits";
+    let commits =
+        "SELECT \"table\", \"commit\", kind, batch, rows_added, rows_quarantined FROM system.commits";
     assert_eq!(bench.read(commits).await.unwrap(), ["normalised|1|normalize|all|3|1"]);
     let quarantine = "SELECT \"table\", reason, raw_record FROM system.quarantine";
     let rows = bench.read(quarantine).await.unwrap();

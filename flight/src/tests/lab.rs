@@ -86,6 +86,7 @@ impl Runs for NoRuns {
 struct Counted {
     inner: InProcess,
     live: Arc<watch::Sender<usize>>,
+    produced: Arc<AtomicI64>,
 }
 
 struct Live(Arc<watch::Sender<usize>>);
@@ -130,8 +131,10 @@ impl StreamExecution for Counted {
         self.live.send_modify(|live| *live += 1);
         let live = Live(Arc::clone(&self.live));
         let schema = rows.schema();
+        let produced = Arc::clone(&self.produced);
         let rows = rows.map(move |batch| {
             let _live = &live;
+            produced.fetch_add(batch.as_ref().map_or(0, |batch| batch.num_rows() as i64), Ordering::SeqCst);
             batch
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
@@ -143,6 +146,7 @@ pub(super) struct Lab {
     pub(super) endpoint: Endpoint,
     pub(super) live: watch::Receiver<usize>,
     address: String,
+    produced: Arc<AtomicI64>,
     clock: Arc<AtomicI64>,
     audit: Arc<Recorded>,
     stop: Option<oneshot::Sender<()>>,
@@ -170,9 +174,12 @@ impl Lab {
             Arc::new(move || Timestamp::from_second(told.load(Ordering::SeqCst)).unwrap());
         let audit = Arc::new(Recorded::default());
         let (live, watched) = watch::channel(0);
+        let produced = Arc::new(AtomicI64::new(0));
+        let counted =
+            Counted { inner: InProcess { cores: 2 }, live: Arc::new(live), produced: Arc::clone(&produced) };
         let environment = Environment {
             stores: Stores::new(),
-            execution: Arc::new(Counted { inner: InProcess { cores: 2 }, live: Arc::new(live) }),
+            execution: Arc::new(counted),
             runs: Arc::new(NoRuns),
             executors: Arc::new(NoExecutors),
             audit: Arc::clone(&audit) as Arc<dyn AuditLog>,
@@ -187,11 +194,16 @@ impl Lab {
         let serving = tokio::spawn(server.serve(async {
             let _ = stopped.await;
         }));
-        Self { folder, endpoint, live: watched, address, clock, audit, stop: Some(stop), serving }
+        Self { folder, endpoint, live: watched, produced, address, clock, audit, stop: Some(stop), serving }
     }
 
     pub(super) fn pass(&self, seconds: i64) {
         self.clock.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// The rows that plans have made so far.
+    pub(super) fn produced(&self) -> i64 {
+        self.produced.load(Ordering::SeqCst)
     }
 
     pub(super) fn credentials(&self) -> CredentialsFile {

@@ -4,7 +4,11 @@
 //! A query may have any number of stages. Nothing in it writes, so all of it can be run again.
 
 mod live_table;
+#[cfg(test)]
+mod live_tests;
 mod rates_table;
+#[cfg(test)]
+mod rates_tests;
 mod raw_schemas;
 mod raw_table;
 mod record_screen;

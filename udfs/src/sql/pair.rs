@@ -7,7 +7,7 @@ use super::argument::{Event, Events, Texts};
 use super::error::shown;
 use crate::currency::{Currency, ParsedCurrency};
 use crate::decimal::Decimal;
-use crate::rate::{RateBook, RateDate, SnapshotIndex};
+use crate::rate::{AsOfMode, RateBook, RateDate, SnapshotIndex};
 use crate::reason::RowReason;
 
 /// Where the arguments of a pair stand in a call.
@@ -32,6 +32,27 @@ pub(super) struct Pair {
     pub(super) source: ParsedCurrency,
     pub(super) target: ParsedCurrency,
     event: Event,
+}
+
+/// What decides the rate of a row, as it is written: rows with equal keys have the same rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PairKey {
+    /// The text of the source, and its length in the last byte.
+    source: u64,
+    event: Event,
+}
+
+/// Texts of so many bytes fit a key beside their length; codes of currencies do.
+const KEY_BYTES_MAX: usize = 7;
+
+impl PairKey {
+    /// Returns a number that differs for most other keys of a batch.
+    #[inline]
+    pub(super) fn hash(&self) -> u64 {
+        // Odd numbers without a pattern: the golden ratio in 64 bits, and a prime of xxHash.
+        let day = u64::from(self.event.day.0.cast_unsigned()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (self.source ^ day).wrapping_mul(0xC2B2_AE3D_27D4_EB4F)
+    }
 }
 
 /// The rates of a row: none are needed from a currency to itself.
@@ -72,6 +93,25 @@ impl<'b> Pairs<'b> {
             return Err(RowReason::CurrencyNotValidAtDate);
         }
         Ok(pair)
+    }
+
+    /// Returns the key of a row without reading its currencies; nothing where the targets of rows differ, or
+    /// where the row is none that keys are made for.
+    #[inline]
+    pub(super) fn key(&self, row: usize) -> Option<PairKey> {
+        if !self.targets.is_constant() {
+            return None;
+        }
+        let text = self.sources.get(row)?.as_bytes();
+        let mut source = [0; KEY_BYTES_MAX + 1];
+        source.get_mut(..KEY_BYTES_MAX)?.get_mut(..text.len())?.copy_from_slice(text);
+        // Without it, a text with zero bytes at its end would be taken for a shorter one.
+        source[KEY_BYTES_MAX] = text.len() as u8;
+        let mut event = self.events.get(row).ok()?;
+        if self.book.options().mode == AsOfMode::Date {
+            event.at = None;
+        }
+        Some(PairKey { source: u64::from_le_bytes(source), event })
     }
 
     /// Chooses the snapshot for a pair.

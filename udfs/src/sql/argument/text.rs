@@ -41,6 +41,11 @@ impl Texts {
         Ok(Self { values, stride: column.stride })
     }
 
+    /// Tells whether all rows have the same text.
+    pub(in crate::sql) const fn is_constant(&self) -> bool {
+        self.stride == 0
+    }
+
     /// Returns the text of a row, unless it is null.
     #[inline]
     pub(in crate::sql) fn get(&self, row: usize) -> Option<&str> {

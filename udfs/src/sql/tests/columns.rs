@@ -162,3 +162,29 @@ fn an_instant_beyond_the_calendar_is_refused() {
         call("fx_convert", vec![text("1"), text("GBP"), event, text("INR")], 1).unwrap_err().to_string();
     assert!(error.contains("EVENT_TIME_INVALID: event date `9223372036854775807`"), "{error}");
 }
+
+/// What an earlier row of the batch asked for is remembered, and must not be taken for what is merely like it.
+#[test]
+fn a_row_among_others_gives_what_it_gives_alone() {
+    let codes = ["GBP", "gbp", " GBP", "GBX", "GBp", "INR", "USD", "GBP\0", "EUR", "XXX", "GBPGBPGB", "", "ZZZ"];
+    let amounts = [10_000, -10_000, 1, 99_999_999_999_999_999];
+    let mut rows = Vec::new();
+    for round in 0..3_i128 {
+        for offset in -5..12 {
+            for (place, code) in codes.iter().enumerate() {
+                let amount = amounts[place % amounts.len()] + round;
+                rows.push((amount, *code, MAY_1 + offset));
+            }
+        }
+    }
+    let call_of = |rows: &[(i128, &str, i32)]| {
+        let amounts = cents(rows.iter().map(|row| Some(row.0)).collect());
+        let codes: StringArray = rows.iter().map(|row| Some(row.1)).collect();
+        let days = Date32Array::from_iter_values(rows.iter().map(|row| row.2));
+        let arguments = vec![column(amounts), column(codes), column(days), text("INR")];
+        texts(&call("try_fx_convert", arguments, rows.len()).unwrap())
+    };
+    let alone: Vec<String> = rows.iter().flat_map(|row| call_of(&[*row])).collect();
+    assert_eq!(call_of(&rows), alone);
+    assert!(alone.iter().filter(|text| *text != "NULL").count() > 100);
+}

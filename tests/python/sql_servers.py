@@ -1,0 +1,176 @@
+"""Servers of SQL over Flight: `cambist serve`, and schedulers of clusters that serve SQL too."""
+
+import contextlib
+import json
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import adbc_driver_flightsql
+import adbc_driver_flightsql.dbapi
+import adbc_driver_manager
+
+import cambist
+import clusters
+import samples
+import stores
+
+PASSWORDS = {"rea": "reads only", "oli": "runs jobs too", "ada": "does everything"}
+ROLES = {"rea": "reader", "oli": "operator", "ada": "admin"}
+
+# Rates of two days, which the files of SQL logic tests are about.
+RATES = {
+    "2024-05-03": {"GBP": "0.8575", "INR": "89.60", "USD": "1.0765", "JPY": "164.50", "KWD": "0.33"},
+    "2024-05-06": {"GBP": "0.8570", "INR": "89.95", "USD": "1.0770", "JPY": "165.64"},
+}
+PAYMENTS = """\
+id,amount,currency,day
+1,10.00,EUR,2024-05-03
+2,20.00,EUR,2024-05-03
+3,100.00,GBP,2024-05-04
+4,89.95,INR,2024-05-06
+5,10.00,USD,2024-05-03
+6,10.00,USD,2024-05-03
+"""
+
+
+class SqlServer:
+    """A server of SQL that answers."""
+
+    def __init__(self, folder, port, process=None):
+        self.folder, self.port, self.process = pathlib.Path(folder), port, process
+        self.ca = self.folder / "tls" / "ca.pem"
+        self.uri = f"grpc+tls://127.0.0.1:{port}"
+
+    def connect(self, user="rea", password=None, token=None, **more):
+        """A DB-API connection of the Flight SQL driver, over TLS."""
+        options = adbc_driver_flightsql.DatabaseOptions
+        settings = {options.TLS_ROOT_CERTS.value: self.ca.read_text(), **more}
+        if token:
+            settings[options.AUTHORIZATION_HEADER.value] = f"Bearer {token}"
+        else:
+            settings |= {"username": user, "password": PASSWORDS.get(user, "") if password is None else password}
+        return adbc_driver_flightsql.dbapi.connect(self.uri, db_kwargs=settings, autocommit=True)
+
+    def rows(self, sql, user="rea", parameters=None):
+        """The rows of a statement, over a connection of its own."""
+        with self.connect(user) as connection, connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return cursor.fetchall()
+
+    def refusal(self, sql, user="rea"):
+        """The error of a statement that is refused: its status and its text."""
+        try:
+            found = self.rows(sql, user)
+        except adbc_driver_manager.Error as error:
+            return error.status_code.name, str(error)
+        raise AssertionError(f"{user} was not refused: {sql}: {found}")
+
+    def sql(self, statement, user="ada", *flags, **options):
+        """Runs `cambist sql` against the server."""
+        return cambist.run("sql", "--endpoint", self.uri, "--tls-ca", self.ca, "--user", user, *flags, statement,
+                           env={"CAMBIST_PASSWORD": PASSWORDS[user]}, **options)
+
+    def memory_peak_kib(self):
+        """The most memory that the server's process has ever had."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0])
+
+    def audit(self):
+        """The entries of the audit log."""
+        return [json.loads(line) for line in (self.folder / "audit.jsonl").read_text().splitlines()]
+
+
+def users(folder):
+    """A file of three users, one of each role."""
+    path = folder / "users.toml"
+    for user, role in ROLES.items():
+        cambist.succeed("users", "--credentials", path, "add", user, "--role", role)
+        password = subprocess.run(
+            [cambist.binary(), "users", "--credentials", path, "password", user], text=True, capture_output=True,
+            input=PASSWORDS[user] + "\n", env=cambist.clean_environment())
+        assert password.returncode == cambist.DONE, password.stderr
+    return path
+
+
+def flags(folder, settings, port):
+    """What `serve` and `scheduler` are told to serve SQL."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "config.toml"
+    places = json.dumps([str(place) for place in settings[""]["locations"]])
+    sections = {name: keys for name, keys in settings.items() if name}
+    config.write_text(f"locations = {places}\n{samples.toml(sections)}")
+    return [f"--flight-listen=127.0.0.1:{port}", f"--credentials={users(folder)}", f"--config={config}",
+            f"--tls-self-signed={folder / 'tls'}", f"--audit-log={folder / 'audit.jsonl'}"]
+
+
+@contextlib.contextmanager
+def serve(folder, settings, *more_flags):
+    """A server that does the work itself, for the length of a `with`."""
+    folder = pathlib.Path(folder)
+    port, http = stores.free_port(), stores.free_port()
+    command = [cambist.binary(), "serve", f"--listen=127.0.0.1:{http}", f"--state-url={folder / 'state'}",
+               "--stop-grace=5", *flags(folder, settings, port), *more_flags]
+    log = folder / "serve.log"
+    with open(log, "w") as file:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                                   env=cambist.clean_environment())
+    try:
+        wait_for_port(port, process, log)
+        yield SqlServer(folder, port, process)
+    except BaseException:
+        print(log.read_text()[-4000:], file=sys.stderr)
+        raise
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def on_cluster(folder, settings, executors=2):
+    """A cluster whose scheduler serves SQL, for the length of a `with`; yields the server and the cluster."""
+    folder = pathlib.Path(folder)
+    port = stores.free_port()
+    with clusters.up(folder / "cluster", executors, scheduler_flags=flags(folder, settings, port)) as cluster:
+        yield SqlServer(folder, port), cluster
+
+
+def wait_for_port(port, process, log, seconds=60):
+    """Waits until the server listens."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens: {log.read_text()}")
+
+
+def payments(folder):
+    """Six payments as raw files, a table that was made of them, and rates; returns the settings."""
+    folder = pathlib.Path(folder)
+    (folder / "raw").mkdir(parents=True)
+    (folder / "raw" / "payments.csv").write_text(PAYMENTS)
+    (folder / "rates").mkdir()
+    for day, rates in RATES.items():
+        figures = ", ".join(f'"{code}": {rate}' for code, rate in rates.items())
+        (folder / "rates" / f"{day}.json").write_text(f'{{"base": "EUR", "date": "{day}", "rates": {{{figures}}}}}')
+    cambist.committed(cambist.run(
+        "normalize", "--source", folder / "raw" / "payments.csv", "--format", "csv", "--event-time", "day",
+        "--time-zone", "UTC", "--rates", folder / "rates", "--to", "EUR,USD", "--output", folder / "sales"))
+    return {
+        "": {"locations": [folder]},
+        "tables.payments": {"url": folder / "raw", "kind": "raw", "format": "csv"},
+        "tables.payments.types": {"id": "int64", "amount": "decimal(12,2)", "day": "date"},
+        "tables.sales": {"url": folder / "sales", "kind": "cambist"},
+        "tables.rates": {"url": folder / "rates", "kind": "rates"},
+        "rates": {"default": "rates"},
+    }

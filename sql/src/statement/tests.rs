@@ -72,12 +72,7 @@ fn what_writes_is_refused_with_what_to_do_instead() {
     for sql in ["EXPLAIN DELETE FROM t", "EXPLAIN COPY (SELECT 1) TO 'x'", "EXPLAIN EXPLAIN SELECT 1"] {
         assert!(refused(sql).message.starts_with("EXPLAIN of this statement"), "{sql}");
     }
-    for sql in [
-        "DROP VIEW v",
-        "CREATE SCHEMA s",
-        "CREATE FUNCTION f() RETURNS INT RETURN 1",
-        "GRANT SELECT ON t TO u",
-    ] {
+    for sql in ["DROP VIEW v", "CREATE SCHEMA s", "GRANT SELECT ON t TO u"] {
         assert!(refused(sql).message.contains(" is not supported, expected SELECT"), "{sql}");
     }
 }

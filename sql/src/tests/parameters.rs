@@ -117,7 +117,7 @@ async fn a_statement_that_is_executed_again_sees_the_present_state() {
 
     let all = prepare(&bench, "SELECT * FROM sales").await;
     assert_eq!(execute(&bench, &all, None).await.unwrap().len(), 4);
-    std::fs::write(&place, "id,other,columns\n1,2,3\n").unwrap();
+    std::fs::write(&place, "id,amount,currency,day,more\n1,1.00,USD,2024-05-01,x\n").unwrap();
     let error = execute(&bench, &all, None).await.unwrap_err();
     assert_eq!(error.kind, SqlErrorKind::Conflict);
 }

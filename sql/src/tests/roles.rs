@@ -79,7 +79,7 @@ async fn the_log_says_who_did_what_and_no_secret() {
     for sql in [
         "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 's3://b/' OPTIONS ('aws.secret_access_key' 'hunter2')",
         "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 's3://id:hunter2@b/x.csv'",
-        "CREATE EXTERNAL TABLE t STORED AS CSV OPTIONS ('password' 'hunter2') 'hunter2'",
+        "CREATE EXTERNAL TABLE t STORED AS CSV OPTIONS ('password' 'hunter2') LOCATON 'x'",
         "SELECT 1 WHERE password = 'hunter2'",
     ] {
         let error = bench.rows(&admin, sql).await.unwrap_err();

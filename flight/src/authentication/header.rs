@@ -43,7 +43,7 @@ pub(super) fn presented(metadata: &MetadataMap) -> Option<Presented> {
 pub(super) fn cookie(metadata: &MetadataMap) -> Option<String> {
     let headers = metadata.get_all("cookie").iter().filter_map(|value| value.to_str().ok());
     let pairs = headers.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value.trim_matches('"').to_owned()).last()
+    pairs.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value.trim_matches('"').to_owned()).next_back()
 }
 
 /// Offers a cookie.

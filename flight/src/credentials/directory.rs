@@ -1,6 +1,7 @@
 //! The users as a running server knows them: read again whenever the file has changed.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -22,7 +23,6 @@ pub(crate) enum Proof {
 }
 
 /// The users of one state of the file.
-#[derive(Debug)]
 pub(crate) struct Users {
     credentials: Credentials,
     tokens: HashMap<String, String>,
@@ -42,6 +42,12 @@ struct Stamp {
 pub(crate) struct Directory {
     path: PathBuf,
     read: RwLock<(Option<Stamp>, Arc<Users>)>,
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Users").field("credentials", &self.credentials).finish_non_exhaustive()
+    }
 }
 
 impl Users {

@@ -3,13 +3,15 @@
 //! What comes in was made by somebody else. It is small, as messages are bounded; it must not be compressed, as
 //! a few bytes could then stand for more memory than there is.
 
+use std::panic::AssertUnwindSafe;
+
 use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::ipc::{MessageHeader, root_as_message};
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use tonic::Status;
 
 /// A schema, a batch, and some that are empty.
@@ -38,7 +40,10 @@ pub(super) async fn read_row(
     let checked = checked.map_err(|status: Status| FlightError::Tonic(Box::new(status)));
     let mut batches = FlightRecordBatchStream::new_from_flight_data(checked);
     let mut row = None;
-    while let Some(batch) = batches.next().await {
+    loop {
+        // The decoder is not made for bytes that nobody meant: some make it panic.
+        let next = AssertUnwindSafe(batches.next()).catch_unwind().await;
+        let Some(batch) = next.map_err(|_| undecodable())? else { break };
         let batch = batch.map_err(unreadable)?;
         match batch.num_rows() {
             0 => {}
@@ -59,6 +64,16 @@ fn check(message: &FlightData) -> Result<(), Status> {
             if batch.is_some_and(|batch| batch.compression().is_some()) {
                 return Err(Status::invalid_argument("values of parameters must not be compressed"));
             }
+            // Arrow's decoder panics on buffers that lie outside of the body.
+            let body_bytes = message.data_body.len() as u64;
+            let is_inside = |(offset, length): (i64, i64)| {
+                let end = u64::try_from(offset).ok()?.checked_add(u64::try_from(length).ok()?)?;
+                (end <= body_bytes).then_some(())
+            };
+            let mut buffers = batch.and_then(|batch| batch.buffers()).into_iter().flatten();
+            if buffers.any(|buffer| is_inside((buffer.offset(), buffer.length())).is_none()) {
+                return Err(undecodable());
+            }
             Ok(())
         }
         _ => Err(Status::invalid_argument("values of parameters must not be encoded by a dictionary")),
@@ -69,6 +84,10 @@ fn several_rows() -> Status {
     Status::invalid_argument(
         "more than one row of values for the parameters, expected one\nhint: execute the statement once for each row",
     )
+}
+
+fn undecodable() -> Status {
+    Status::invalid_argument("the values of the parameters cannot be read: they are not in Arrow's format")
 }
 
 fn unreadable(error: FlightError) -> Status {

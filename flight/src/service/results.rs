@@ -195,7 +195,8 @@ async fn becomes_true(value: &mut watch::Receiver<bool>) {
 pub(super) struct Flow {
     messages: Option<BoxStream<'static, Result<FlightData, Status>>>,
     stopped: BoxFuture<'static, Status>,
-    _running: Running,
+    /// Forgotten as soon as the result ends, so that its client never sees it afterwards.
+    running: Option<Running>,
 }
 
 impl Flow {
@@ -204,7 +205,7 @@ impl Flow {
         stopped: BoxFuture<'static, Status>,
         running: Running,
     ) -> Self {
-        Self { messages: Some(messages), stopped, _running: running }
+        Self { messages: Some(messages), stopped, running: Some(running) }
     }
 }
 
@@ -215,12 +216,12 @@ impl Stream for Flow {
         let this = &mut *self;
         let Some(messages) = &mut this.messages else { return Poll::Ready(None) };
         if let Poll::Ready(status) = this.stopped.as_mut().poll(context) {
-            this.messages = None;
+            (this.messages, this.running) = (None, None);
             return Poll::Ready(Some(Err(status)));
         }
         let next = messages.as_mut().poll_next(context);
         if matches!(next, Poll::Ready(None | Some(Err(_)))) {
-            this.messages = None;
+            (this.messages, this.running) = (None, None);
         }
         next
     }

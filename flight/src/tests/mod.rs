@@ -6,7 +6,6 @@ mod garbage;
 mod intruders;
 mod lab;
 mod limits;
-mod outside;
 mod queries;
 mod sessions;
 mod tickets;

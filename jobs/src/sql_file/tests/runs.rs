@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use cambist_engine::execution::{Execution, ExecutionError};
+use cambist_engine::table::TableKind;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
@@ -91,16 +93,19 @@ impl Scene {
         self.run_as(run, sql, json!({"since": since}), false).await
     }
 
-    /// The rows of each partition, by its files.
-    async fn rows(&self) -> Vec<(String, u64)> {
+    /// The rows of each partition.
+    async fn rows(&self) -> BTreeMap<String, u64> {
         let totals = self.0.path().join("totals");
         let table = TableReader::open(&Stores::new(), totals.to_str().unwrap()).await.unwrap();
-        let files = table.live_files(cambist_engine::table::TableKind::Main);
-        files.iter().map(|file| (file.partition().to_owned(), file.rows)).collect()
+        let mut rows = BTreeMap::new();
+        for file in table.live_files(TableKind::Main) {
+            *rows.entry(file.partition().to_owned()).or_default() += file.rows;
+        }
+        rows
     }
 }
 
-fn partitions(rows: &[(&str, u64)]) -> Vec<(String, u64)> {
+fn partitions(rows: &[(&str, u64)]) -> BTreeMap<String, u64> {
     rows.iter().map(|(partition, rows)| ((*partition).to_owned(), *rows)).collect()
 }
 
@@ -123,7 +128,7 @@ async fn a_run_is_done_once_and_replaces_its_own_batch() {
 
     scene.write("b", "2024-05-02,GBP,4.00\n");
     let changed = scene.run("r4", BY_DAY, "2024-05-01").await.unwrap();
-    assert_eq!((changed.status, changed.superseded_files), (SqlJobStatus::Committed, 3));
+    assert_eq!((changed.status, changed.superseded_files), (SqlJobStatus::Committed, first.files));
     let all = partitions(&[("dt=2024-05-01", 1), ("dt=2024-05-02", 2), ("dt=2024-05-03", 1)]);
     assert_eq!(scene.rows().await, all);
 }

@@ -86,7 +86,7 @@ impl TotalColumns {
 
 impl SourceColumns {
     /// The known codes, each row's place among those that the rows use, and these by their number.
-    fn currencies<'a>(self, rows: &'a RecordBatch) -> (&'a StringArray, Vec<usize>, Vec<usize>) {
+    fn currencies(self, rows: &RecordBatch) -> (&StringArray, Vec<usize>, Vec<usize>) {
         let coded = rows.column(self.currency).as_dictionary::<Int32Type>();
         let codes: &StringArray = coded.values().as_string();
         // Few of the known currencies are in a file: they are found by their place in this list.

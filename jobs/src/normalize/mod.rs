@@ -11,6 +11,7 @@
 
 mod check;
 mod config;
+mod description;
 mod draft;
 mod inputs;
 mod options;
@@ -24,12 +25,13 @@ mod source_sql;
 
 pub(crate) use config::values;
 pub use config::{NormalizeConfig, RoleExpressions, SourceConfig};
+pub use description::describe;
 pub(crate) use draft::{data_file, partition_hashes};
 pub(crate) use inputs::{FoundInputs, input_file, input_files};
 pub use inputs::{InputFile, RunInputs};
 pub use options::{
     NormalizeSpec, OutputSpec, QualitySpec, RatesSpec, ReadySpec, RunSpec, SourceSpec, SourceTableSpec,
-    TargetSpec, describe,
+    TargetSpec,
 };
 pub use plan::{NormalizePlan, plan};
 pub(crate) use prepared::Prepared;

@@ -2,8 +2,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::definition::SqlFileJob;
-use super::parameter::ParameterValue;
+use super::super::definition::SqlFileJob;
+use super::super::parameter::ParameterValue;
 use crate::registry::{Job, OptionType, Registry};
 
 const TOTALS: &str = r#"
@@ -43,8 +43,8 @@ fn refused(text: &str) -> String {
     error.to_string()
 }
 
-fn prepared(options: Value) -> super::options::Prepared {
-    super::options::Prepared::try_new(job(TOTALS).definition(), options).unwrap()
+fn prepared(options: Value) -> super::super::options::Prepared {
+    super::super::options::Prepared::try_new(job(TOTALS).definition(), options).unwrap()
 }
 
 fn check_refused(options: Value, expected: &str) {
@@ -108,7 +108,7 @@ fn a_text_that_is_no_name_is_a_batch_of_its_own_all_the_same() {
     let text = TOTALS.replace("out/{region}", "out");
     let batch = |region: &str| {
         let options = json!({"day": "2024-05-01", "region": region});
-        let prepared = super::options::Prepared::try_new(job(&text).definition(), options).unwrap();
+        let prepared = super::super::options::Prepared::try_new(job(&text).definition(), options).unwrap();
         prepared.config().batch.clone()
     };
     let (one, other) = (batch("a b"), batch("a/b"));
@@ -117,7 +117,7 @@ fn a_text_that_is_no_name_is_a_batch_of_its_own_all_the_same() {
     assert_eq!(one, batch("a b"));
     // A quote is a letter of the text, never an end of it.
     let options = json!({"day": "2024-05-01", "region": "x' OR '1'='1"});
-    let prepared = super::options::Prepared::try_new(job(&text).definition(), options).unwrap();
+    let prepared = super::super::options::Prepared::try_new(job(&text).definition(), options).unwrap();
     assert_eq!(prepared.config().values["region"].constant().to_string(), "'x'' OR ''1''=''1'");
 }
 

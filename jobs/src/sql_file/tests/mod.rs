@@ -1,0 +1,4 @@
+//! Files as jobs, and their runs in this process.
+
+mod definitions;
+mod runs;

@@ -57,10 +57,7 @@ impl Opening<'_> {
             Some(records) => self.raw(name, &table.url, records).await,
             None => self.live(name, &table.url).await,
         };
-        opened.map_err(|mut failed| {
-            failed.message = format!("tables.{name}: {}", failed.message);
-            failed
-        })
+        opened.map_err(|failed| of_named(name, failed))
     }
 
     /// Opens one of the two tables of a snapshot.
@@ -105,4 +102,10 @@ impl Opening<'_> {
         let snapshot = self.snapshots.latest(&root).await.map_err(|error| of_table(&error))?;
         self.snapshot(name, &snapshot, TableKind::Main).await
     }
+}
+
+/// Says which table an error is about.
+pub(super) fn of_named(name: &str, mut failed: JobError) -> JobError {
+    failed.message = format!("tables.{name}: {}", failed.message);
+    failed
 }

@@ -126,7 +126,7 @@ async fn only_what_the_log_has_gained_is_read() {
 
 #[tokio::test]
 async fn who_asks_at_once_shares_one_look() {
-    let lake = Lake::in_memory();
+    let lake = Lake::on_disk();
     lake.run(&Run::new("r1", "b1", &[("2024-05-01", "1")])).await.unwrap();
     let reader = Reader::of(&lake);
     reader.latest(&lake).await.unwrap();

@@ -69,7 +69,7 @@ async fn a_reader_sees_what_is_published_and_writes_nothing() {
             "{pending}"
         );
         table.publish(1).await.unwrap();
-        assert_eq!(rows(&lake, &*reader.latest(&lake).await.unwrap()).await, sorted(&[&first]));
+        assert_eq!(rows(&lake, &reader.latest(&lake).await.unwrap()).await, sorted(&[&first]));
 
         // Of the second commit only the record stands, which is all that a dying writer may leave.
         let second = Run::new("r2", "b1", &[("2024-05-01", "3")]);

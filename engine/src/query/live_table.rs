@@ -188,7 +188,7 @@ fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusion
 }
 
 /// Returns as many of the files, in their order, as have `rows_max` rows.
-fn first_files<'a>(files: Vec<&'a File>, rows_max: usize) -> Vec<&'a File> {
+fn first_files(files: Vec<&File>, rows_max: usize) -> Vec<&File> {
     let mut rows = 0;
     let mut first = Vec::new();
     for file in files.into_iter().filter(|file| file.rows > 0) {

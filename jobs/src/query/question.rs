@@ -19,7 +19,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Expr, Value, visit_expressions_mut};
 
 use super::options::{RatesConfig, TableConfig};
-use super::tables::{Opening, QueryTable};
+use super::tables::{Opening, QueryTable, of_named};
 use crate::context::RunContext;
 use crate::error::{JobError, Result};
 use crate::input::{of_execution, of_rates, of_table, planning};
@@ -113,7 +113,8 @@ async fn register_tables(
     for (name, table) in question.tables {
         if table.records.is_none() {
             // A job may write: a commit that its writer could not publish is published first.
-            TableReader::open(&context.stores, &table.url).await?;
+            let published = TableReader::open(&context.stores, &table.url).await;
+            published.map_err(|failed| of_named(name, failed))?;
         }
         let opened = opening.open(name, table).await?;
         session

@@ -60,10 +60,7 @@ impl Opening<'_> {
             Some(records) => self.raw(name, &table.url, records).await,
             None => self.live(name, &table.url).await,
         };
-        opened.map_err(|mut failed| {
-            failed.message = format!("tables.{name}: {}", failed.message);
-            failed
-        })
+        opened.map_err(|failed| of_named(name, failed))
     }
 
     /// Opens one of the two tables of a snapshot.
@@ -121,4 +118,10 @@ fn live_input(root: &Location, file: &LiveFile) -> InputFile {
         bytes: file.bytes,
         version: file.content_hash.clone(),
     }
+}
+
+/// Says which table an error is about.
+pub(super) fn of_named(name: &str, mut failed: JobError) -> JobError {
+    failed.message = format!("tables.{name}: {}", failed.message);
+    failed
 }

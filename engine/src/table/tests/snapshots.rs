@@ -69,7 +69,7 @@ async fn a_reader_sees_what_is_published_and_writes_nothing() {
             "{pending}"
         );
         table.publish(1).await.unwrap();
-        assert_eq!(rows(&lake, &*reader.latest(&lake).await.unwrap()).await, sorted(&[&first]));
+        assert_eq!(rows(&lake, &reader.latest(&lake).await.unwrap()).await, sorted(&[&first]));
 
         // Of the second commit only the record stands, which is all that a dying writer may leave.
         let second = Run::new("r2", "b1", &[("2024-05-01", "3")]);
@@ -126,7 +126,7 @@ async fn only_what_the_log_has_gained_is_read() {
 
 #[tokio::test]
 async fn who_asks_at_once_shares_one_look() {
-    let lake = Lake::in_memory();
+    let lake = Lake::on_disk();
     lake.run(&Run::new("r1", "b1", &[("2024-05-01", "1")])).await.unwrap();
     let reader = Reader::of(&lake);
     reader.latest(&lake).await.unwrap();

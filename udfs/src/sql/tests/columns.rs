@@ -166,7 +166,8 @@ fn an_instant_beyond_the_calendar_is_refused() {
 /// What an earlier row of the batch asked for is remembered, and must not be taken for what is merely like it.
 #[test]
 fn a_row_among_others_gives_what_it_gives_alone() {
-    let codes = ["GBP", "gbp", " GBP", "GBX", "GBp", "INR", "USD", "GBP\0", "EUR", "XXX", "GBPGBPGB", "", "ZZZ"];
+    let codes =
+        ["GBP", "gbp", " GBP", "GBX", "GBp", "INR", "USD", "GBP\0", "EUR", "XXX", "GBPGBPGB", "", "ZZZ"];
     let amounts = [10_000, -10_000, 1, 99_999_999_999_999_999];
     let mut rows = Vec::new();
     for round in 0..3_i128 {

@@ -240,10 +240,9 @@ async fn a_service_that_stays_down_is_given_up() {
     assert_eq!(requests(&store), HASTY.attempts_max);
     assert!(is_retryable(&error));
     let text = error.to_string();
-    assert!(
-        text.contains("gave up after 5 attempts to read `s3://lake/k` in 0.0 s: 503 SlowDown: said so"),
-        "{text}"
-    );
+    // How long it took is the machine's matter.
+    assert!(text.contains("gave up after 5 attempts to read `s3://lake/k` in "), "{text}");
+    assert!(text.contains(" s: 503 SlowDown: said so"), "{text}");
 }
 
 #[tokio::test]

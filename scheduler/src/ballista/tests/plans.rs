@@ -1,7 +1,5 @@
 //! Plans of one stage and of several, in quiet.
 
-use std::time::{Duration, Instant};
-
 use cambist_engine::progress::RunProgress;
 
 use super::{FILES, Lab, PATIENCE, ROWS_PER_FILE, settings, until};
@@ -19,17 +17,6 @@ async fn a_plan_gives_the_same_rows_as_in_one_process() {
     }
     let metrics = lab.cluster.metrics().await;
     assert_eq!((metrics.submissions, metrics.resubmissions, metrics.stalls), (2, 0, 0));
-}
-
-/// Nothing polls before it reacts: a small plan is not held up by the interval at which progress is read.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_a_plan_is_heard_at_once() {
-    let lab = Lab::start(settings()).await;
-    let _executor = lab.executor(2).await;
-    lab.numbers(ONE_STAGE).await.unwrap();
-    let begun = Instant::now();
-    lab.numbers(ONE_STAGE).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

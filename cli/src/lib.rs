@@ -19,33 +19,8 @@ mod job;
 mod local_cluster;
 mod output;
 mod progress;
+mod start;
 mod surroundings;
 
-use std::process::ExitCode;
-
-use clap::Parser;
-
-use crate::arguments::Arguments;
-pub use crate::extensions::Extensions;
-
-/// Batches are allocated on one thread and freed on another, which glibc's allocator turns into memory
-/// that only grows.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Parses the command line, runs its one command, and returns the exit code.
-pub fn run(extensions: Extensions) -> ExitCode {
-    let arguments = Arguments::parse();
-    output::start_logging(arguments.verbose, arguments.command.is_server());
-    if let Err(error) = extensions.install(arguments.command.jobs_folder()) {
-        return output::report_error(&error);
-    }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return output::fail_to_start(&error),
-    };
-    match runtime.block_on(command::run(arguments.command)) {
-        Ok(code) => code,
-        Err(error) => output::report_error(&error),
-    }
-}
+pub use extensions::Extensions;
+pub use start::run;

@@ -63,9 +63,8 @@ pub(crate) fn prompt(text: &str) {
 
 /// Asks for a secret on the terminal, which does not show it.
 pub(crate) fn ask_secret(text: &str) -> Result<String> {
-    rpassword::prompt_password(text).map_err(|error| {
-        JobError::usage("there is no terminal to ask for a password on").caused_by(error)
-    })
+    rpassword::prompt_password(text)
+        .map_err(|error| JobError::usage("there is no terminal to ask for a password on").caused_by(error))
 }
 
 /// Prints an error with its causes and its hint, and returns its exit code.

@@ -10,6 +10,7 @@ pub mod audit;
 mod call;
 pub mod catalog;
 mod error;
+mod near;
 mod options;
 pub mod output;
 mod places;

@@ -3,8 +3,8 @@
 use cambist_udfs::rate::{AsOfMode, InstantMicros};
 
 use crate::error::{Result, SqlError};
+use crate::near;
 use crate::session::SessionOptions;
-use crate::statement::near;
 
 /// What an option's name begins with.
 const PREFIX: &str = "cambist.";

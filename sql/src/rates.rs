@@ -19,11 +19,11 @@ use tokio::sync::Mutex;
 
 use crate::catalog::{Catalog, TableKind};
 use crate::error::{Result, SqlError, SqlErrorKind};
+use crate::near;
 use crate::options::{self, SessionOption};
 use crate::service::Clock;
 use crate::session::SessionOptions;
 use crate::settings::RatesSettings;
-use crate::statement::near;
 
 /// The age limit in date mode where none is given, as in the jobs.
 const MAX_AGE_DAYS: u32 = 7;

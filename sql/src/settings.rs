@@ -26,8 +26,6 @@ pub struct SqlSettings {
     pub allows_every_location: bool,
     /// Statements of all users at once; one more is refused.
     pub concurrent_queries: Option<usize>,
-    /// The folder of jobs that are written in SQL.
-    pub jobs_folder: Option<String>,
     /// What the users of each role may take.
     pub limits: BTreeMap<Role, Limits>,
 }

@@ -51,7 +51,9 @@ fn rows_of(batch: &RecordBatch) -> Vec<Vec<String>> {
             .map_or_else(|error| error.to_string(), |formatter| formatter.value(row).to_string());
         if shown.is_empty() { "(empty)".to_owned() } else { shown }
     };
-    (0..batch.num_rows()).map(|row| (0..batch.num_columns()).map(|column| cell(column, row)).collect()).collect()
+    (0..batch.num_rows())
+        .map(|row| (0..batch.num_columns()).map(|column| cell(column, row)).collect())
+        .collect()
 }
 
 #[tokio::main]

@@ -109,6 +109,8 @@ impl Command {
             Self::Run(arguments) => &arguments.jobs_folder,
             Self::Jobs(arguments) => &arguments.jobs_folder,
             Self::Scheduler(arguments) => &arguments.jobs_folder,
+            Self::Serve(arguments) => &arguments.jobs_folder,
+            Self::Sql(arguments) => &arguments.jobs_folder,
             _ => &None,
         };
         folder.as_deref()
@@ -118,7 +120,10 @@ impl Command {
     pub(crate) fn is_server(&self) -> bool {
         matches!(
             self,
-            Self::Scheduler(_) | Self::Serve(_) | Self::Executor(_) | Self::Rates { command: RatesCommand::Sink(_) }
+            Self::Scheduler(_)
+                | Self::Serve(_)
+                | Self::Executor(_)
+                | Self::Rates { command: RatesCommand::Sink(_) }
         )
     }
 }

@@ -33,6 +33,9 @@ pub(crate) struct SqlArguments {
     /// A TOML file that declares tables and rates, as for `cambist serve`.
     #[arg(long, value_name = "FILE", conflicts_with = "endpoint")]
     pub(crate) config: Option<PathBuf>,
+    /// A folder of jobs that are written in SQL: they can be called too.
+    #[arg(long, value_name = "DIR", conflicts_with = "endpoint")]
+    pub(crate) jobs_folder: Option<PathBuf>,
     /// Declare a table: a Cambist table's folder, or raw files; repeat for more.
     #[arg(long = "table", value_name = "NAME=URL", conflicts_with = "endpoint")]
     pub(crate) tables: Vec<String>,
@@ -108,6 +111,9 @@ pub(crate) struct ServeArguments {
     /// `s3://` [default: cambist/serve below the user's folder for state].
     #[arg(long, value_name = "URL")]
     pub(crate) state_url: Option<String>,
+    /// A folder of jobs that are written in SQL: they can be called too.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) jobs_folder: Option<PathBuf>,
     /// Tasks to run at once [default: the machine's cores].
     #[arg(long, value_name = "CORES", value_parser = value_parser!(u16).range(1..=1024))]
     pub(crate) cores: Option<u16>,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cambist_jobs::error::{JobError, Result};
-use cambist_scheduler::{SchedulerConfig, WorkerSettings};
 use cambist_scheduler::ballista::ClusterSettings;
 use cambist_scheduler::service::ServiceSettings;
+use cambist_scheduler::{SchedulerConfig, WorkerSettings};
 
 use super::{serve, server};
 use crate::arguments::SchedulerArguments;

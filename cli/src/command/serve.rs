@@ -32,9 +32,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<ExitCode> {
             stop_grace: Duration::from_secs(arguments.stop_grace),
             ..ServiceSettings::new(state_url)
         },
-        workers: WorkerSettings::InProcess {
-            cores: arguments.cores.map_or_else(clock::cores, usize::from),
-        },
+        workers: WorkerSettings::InProcess { cores: arguments.cores.map_or_else(clock::cores, usize::from) },
         sql: Some(endpoint(arguments.flight_listen, &arguments.flight)?),
     };
     cambist_scheduler::run(config, Arc::new(clock::now), stop).await?;
@@ -56,8 +54,9 @@ pub(super) fn endpoint(listen: SocketAddr, arguments: &FlightArguments) -> Resul
     };
     let credentials = credentials_file(arguments.credentials.clone())?;
     if !credentials.exists() {
-        return Err(JobError::usage(format!("no file of users at `{}`", credentials.display()))
-            .with_hint("make one with `cambist users add NAME --role admin` and `cambist users password NAME`"));
+        return Err(JobError::usage(format!("no file of users at `{}`", credentials.display())).with_hint(
+            "make one with `cambist users add NAME --role admin` and `cambist users password NAME`",
+        ));
     }
     let flight = FlightSettings {
         listen,

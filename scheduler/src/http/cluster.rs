@@ -87,9 +87,7 @@ pub(super) async fn healthz() -> Json<Health> {
         (status = SERVICE_UNAVAILABLE, body = ErrorBody, description = "What is missing"),
     )
 )]
-pub(super) async fn readyz(
-    State(service): State<JobService>,
-) -> Result<Json<Health>, ApiError> {
+pub(super) async fn readyz(State(service): State<JobService>) -> Result<Json<Health>, ApiError> {
     match tokio::time::timeout(READY_TIMEOUT, service.check()).await {
         Ok(Ok(())) => Ok(Json(Health { status: "ok".to_owned(), version: VERSION.to_owned() })),
         Ok(Err(error)) => Err(ApiError::unavailable(crate::chain(&error))),

@@ -24,8 +24,9 @@ struct TwoExecutors;
 
 #[async_trait]
 impl ClusterView for TwoExecutors {
-    fn info(&self) -> ClusterInfo {
-        ClusterInfo { version: "1.2.3".into(), plan_version: 4, rpc_host: "scheduler".into(), rpc_port: 8091 }
+    fn info(&self) -> Option<ClusterInfo> {
+        let (version, rpc_host) = ("1.2.3".into(), "scheduler".into());
+        Some(ClusterInfo { version, plan_version: 4, rpc_host, rpc_port: 8091 })
     }
 
     async fn executors(&self) -> Vec<ExecutorView> {

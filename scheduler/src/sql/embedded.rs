@@ -50,10 +50,9 @@ impl EmbeddedSql {
             clock,
             state_url: place("sql"),
         };
-        let service = SqlService::start(settings, environment).await.map_err(|error| JobError {
-            hint: error.hint.clone(),
-            ..JobError::usage(error.message)
-        })?;
+        let service = SqlService::start(settings, environment)
+            .await
+            .map_err(|error| JobError { hint: error.hint.clone(), ..JobError::usage(error.message) })?;
         Ok(Self { service, jobs, _folder: folder })
     }
 

@@ -4,7 +4,6 @@
 //! beyond its type is checked by the job, when the run is submitted.
 
 mod literal;
-mod near;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -18,9 +17,9 @@ use datafusion::sql::sqlparser::ast::{
 use serde_json::{Map, Value};
 
 use self::literal::Literal;
-use self::near::did_you_mean;
 use self::value::option_value;
 use crate::error::{Result, SqlError, SqlErrorKind};
+use crate::near::did_you_mean;
 
 /// Cancels a run.
 const CANCEL_RUN: &str = "cancel_run";

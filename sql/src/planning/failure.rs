@@ -11,8 +11,8 @@ use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Spanned, Statement, Tabl
 
 use super::schemas::{INFORMATION, INFORMATION_TABLES, SYSTEM};
 use crate::error::{Result, SqlError, SqlErrorKind};
+use crate::near;
 use crate::service::CATALOG;
-use crate::statement::near;
 use crate::statement::place::Place;
 use crate::statement::{PUBLIC, TABLE_FUNCTIONS};
 use crate::system;

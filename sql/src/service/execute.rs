@@ -11,12 +11,13 @@ use futures::{StreamExt, stream};
 use super::Inner;
 use crate::call::JobCall;
 use crate::error::{Result, SqlError, SqlErrorKind};
+use crate::near;
 use crate::options::SessionOption;
 use crate::planning::{Physical, Planned, failure, output};
 use crate::prepared::{Prepared, StatementKind};
 use crate::queries::{Running, forward, too_large};
 use crate::runs::{RunRow, Runs};
-use crate::statement::{Action, NewTable, Query, near};
+use crate::statement::{Action, NewTable, Query};
 use crate::stream::{Executed, Rows};
 use crate::system::runs::call_row;
 

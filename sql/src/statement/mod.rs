@@ -3,7 +3,6 @@
 
 mod action;
 mod external_table;
-pub(crate) mod near;
 pub(crate) mod place;
 pub(crate) mod redact;
 mod rewrite;

@@ -1,15 +1,13 @@
 //! Jobs and runs by SQL.
 
-use serde_json::json;
-
 use super::bench::Bench;
 use crate::access::Role;
 use crate::error::SqlErrorKind;
 
 /// The call of a query job that writes below the allowed folder, or elsewhere.
 fn call(bench: &Bench, sql: &str, output: &str, wait: bool) -> String {
-    let options = json!({"query": {"sql": sql}, "output": {"url": bench.path(output)}});
-    format!("CALL query(options => '{options}', wait => {wait})")
+    let output = bench.path(output);
+    format!("CALL query(sql => '{sql}', output => '{output}', wait => {wait})")
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::access::{Principal, Role};
 use crate::error::SqlErrorKind;
 use crate::session::{Session, SessionOptions};
 
-const CONVERTED: &str = "SELECT id, fx_convert(amount, currency, 'INR', day) FROM sales ORDER BY id";
+const CONVERTED: &str = "SELECT id, fx_convert(amount, currency, day, 'INR') FROM sales ORDER BY id";
 
 #[tokio::test]
 async fn functions_use_the_rates_of_the_settings() {

@@ -63,7 +63,7 @@ async fn unknown_names_are_pointed_at_and_near_ones_are_told() {
             "the columns are `amount`, `currency`",
         ),
         (
-            "SELECT upper(currency), fx_convrt(amount, 'USD', 'INR', day) FROM sales",
+            "SELECT upper(currency), fx_convrt(amount, 'USD', day, 'INR') FROM sales",
             "there is no function `fx_convrt`, line 1, column 25\n",
             "did you mean `fx_convert`",
         ),

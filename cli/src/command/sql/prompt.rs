@@ -29,12 +29,69 @@ Ctrl-C stops the statement at work.";
 
 /// Words of statements, for completion.
 const WORDS: &[&str] = &[
-    "ALL", "AND", "AS", "ASC", "BETWEEN", "BY", "CALL", "CASE", "CAST", "COUNT", "CREATE", "CROSS", "DATE",
-    "DESC", "DESCRIBE", "DISTINCT", "DROP", "ELSE", "END", "EXCEPT", "EXISTS", "EXPLAIN", "EXTERNAL", "FALSE",
-    "FROM", "FULL", "GROUP", "HAVING", "IN", "INNER", "INTERSECT", "INTERVAL", "IS", "JOIN", "LEFT", "LIKE",
-    "LIMIT", "LOCATION", "NOT", "NULL", "OFFSET", "ON", "OR", "ORDER", "OUTER", "OVER", "PARTITION", "RESET",
-    "RIGHT", "SELECT", "SET", "SHOW", "STORED", "TABLE", "TABLES", "THEN", "TIMESTAMP", "TRUE", "UNION",
-    "VALUES", "WHEN", "WHERE", "WITH",
+    "ALL",
+    "AND",
+    "AS",
+    "ASC",
+    "BETWEEN",
+    "BY",
+    "CALL",
+    "CASE",
+    "CAST",
+    "COUNT",
+    "CREATE",
+    "CROSS",
+    "DATE",
+    "DESC",
+    "DESCRIBE",
+    "DISTINCT",
+    "DROP",
+    "ELSE",
+    "END",
+    "EXCEPT",
+    "EXISTS",
+    "EXPLAIN",
+    "EXTERNAL",
+    "FALSE",
+    "FROM",
+    "FULL",
+    "GROUP",
+    "HAVING",
+    "IN",
+    "INNER",
+    "INTERSECT",
+    "INTERVAL",
+    "IS",
+    "JOIN",
+    "LEFT",
+    "LIKE",
+    "LIMIT",
+    "LOCATION",
+    "NOT",
+    "NULL",
+    "OFFSET",
+    "ON",
+    "OR",
+    "ORDER",
+    "OUTER",
+    "OVER",
+    "PARTITION",
+    "RESET",
+    "RIGHT",
+    "SELECT",
+    "SET",
+    "SHOW",
+    "STORED",
+    "TABLE",
+    "TABLES",
+    "THEN",
+    "TIMESTAMP",
+    "TRUE",
+    "UNION",
+    "VALUES",
+    "WHEN",
+    "WHERE",
+    "WITH",
 ];
 
 type Prompt = Editor<Words, FileHistory>;
@@ -162,9 +219,9 @@ impl Completer for Words {
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let before = line.get(..position).unwrap_or(line);
         let is_of_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '.';
-        let start = before.rfind(|letter| !is_of_word(letter)).map_or(0, |at| {
-            at + before[at..].chars().next().map_or(1, char::len_utf8)
-        });
+        let start = before
+            .rfind(|letter| !is_of_word(letter))
+            .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
         let words = self.completions(&before[start..]).into_iter();
         Ok((start, words.map(|word| Pair { display: word.clone(), replacement: word }).collect()))
     }
@@ -172,7 +229,11 @@ impl Completer for Words {
 
 impl Validator for Words {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(if is_whole(context.input()) { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
+        Ok(if is_whole(context.input()) {
+            ValidationResult::Valid(None)
+        } else {
+            ValidationResult::Incomplete
+        })
     }
 }
 

@@ -1,8 +1,15 @@
 //! Plans of one stage and of several, in quiet.
 
-use cambist_engine::progress::RunProgress;
+use std::time::Duration;
 
-use super::{FILES, Lab, PATIENCE, ROWS_PER_FILE, settings, until};
+use cambist_engine::execution::{Execution, StreamExecution};
+use cambist_engine::failure::{FailureKind, TaskFailure};
+use cambist_engine::progress::RunProgress;
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::Int64Type;
+use futures::TryStreamExt;
+
+use super::{FILES, Lab, PATIENCE, ROWS_PER_FILE, settings, sorted, until};
 
 const ONE_STAGE: &str = "SELECT v * 2 AS v FROM t WHERE v % 3 = 0";
 const TWO_STAGES: &str = "SELECT sum(v) AS v FROM t GROUP BY k";
@@ -17,6 +24,55 @@ async fn a_plan_gives_the_same_rows_as_in_one_process() {
     }
     let metrics = lab.cluster.metrics().await;
     assert_eq!((metrics.submissions, metrics.resubmissions, metrics.stalls), (2, 0, 0));
+}
+
+/// Rows that are read while they come are the same rows, in the plan's order where it has one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_gives_the_rows_in_their_order_and_cleans_up() {
+    let lab = Lab::start(settings()).await;
+    let _executors = [lab.executor(1).await, lab.executor(1).await];
+    let plan = lab.plan("SELECT v FROM t ORDER BY v DESC").await;
+    let execution = lab.cluster.execution();
+    let rows = execution.stream("test", plan, &lab.session, &RunProgress::default()).await.unwrap();
+    let batches: Vec<_> = tokio::time::timeout(PATIENCE, rows.try_collect()).await.unwrap().unwrap();
+    let columns = batches.iter().map(|batch| batch.column(0).as_primitive::<Int64Type>().values());
+    let found: Vec<i64> = columns.flatten().copied().collect();
+    assert_eq!(found, (0..FILES * ROWS_PER_FILE).rev().collect::<Vec<_>>());
+    for sql in [ONE_STAGE, TWO_STAGES] {
+        let plan = lab.plan(sql).await;
+        let rows = execution.stream("test", plan, &lab.session, &RunProgress::default()).await.unwrap();
+        let batches: Vec<_> = tokio::time::timeout(PATIENCE, rows.try_collect()).await.unwrap().unwrap();
+        assert_eq!(sorted(&batches), lab.expected(sql).await, "{sql}");
+    }
+}
+
+/// A reader that goes away in the middle leaves nothing behind: the vcores serve the next plan.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_dropped_ends() {
+    let lab = Lab::start(settings()).await;
+    let _executor = lab.executor(1).await;
+    let plan = lab.plan("SELECT v FROM t").await;
+    let execution = lab.cluster.execution();
+    let mut rows = execution.stream("test", plan, &lab.session, &RunProgress::default()).await.unwrap();
+    assert!(rows.try_next().await.unwrap().is_some());
+    drop(rows);
+    assert_eq!(lab.numbers(TWO_STAGES).await.unwrap(), lab.expected(TWO_STAGES).await);
+}
+
+/// Once rows were read the plan is not run again behind the reader's back: what is lost is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_dies_under_a_reader_is_told_as_worth_another_try() {
+    let lab =
+        Lab::start(super::ClusterSettings { fetch_timeout: Duration::from_secs(3), ..settings() }).await;
+    let executors = [lab.executor(1).await, lab.executor(1).await];
+    let plan = lab.plan("SELECT v FROM t").await;
+    let execution = lab.cluster.execution();
+    let rows = execution.stream("test", plan, &lab.session, &RunProgress::default()).await.unwrap();
+    executors.into_iter().for_each(super::Worker::kill);
+    let read = tokio::time::timeout(PATIENCE, rows.try_collect::<Vec<_>>()).await.expect("it ends");
+    let failure = TaskFailure::of(&read.unwrap_err());
+    assert_eq!(failure.kind, FailureKind::Transient, "{failure}");
+    assert_eq!(failure.hint.as_deref(), Some("send the query again"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,9 @@
 //! Names that are near to one that does not exist.
 
-use datafusion::common::utils::datafusion_strsim::levenshtein;
+use datafusion::common::utils::datafusion_strsim::normalized_levenshtein;
+
+/// Below this likeness a name is another one altogether; 1 is the same name.
+const LIKENESS_MIN: f64 = 0.5;
 
 /// So many are told.
 const TOLD_MAX: usize = 3;
@@ -8,13 +11,12 @@ const TOLD_MAX: usize = 3;
 /// Returns the names that may have been meant by `wanted`, the nearest first.
 pub(crate) fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let folded = wanted.to_lowercase();
-    let changes_max = (wanted.chars().count() / 3).max(1);
-    let mut found: Vec<(usize, &str)> = names
+    let mut found: Vec<(f64, &str)> = names
         .into_iter()
-        .map(|name| (levenshtein(&folded, &name.to_lowercase()), name))
-        .filter(|(changes, _)| *changes <= changes_max)
+        .map(|name| (normalized_levenshtein(&folded, &name.to_lowercase()), name))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
         .collect();
-    found.sort_unstable();
+    found.sort_unstable_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(right.1)));
     found.dedup();
     found.into_iter().take(TOLD_MAX).map(|(_, name)| name).collect()
 }
@@ -32,6 +34,12 @@ pub(crate) fn hint(wanted: &str, kind: &str, names: &[String]) -> Option<String>
     }
 }
 
+/// Returns `, did you mean …` for the name that is nearest to `wanted`; nothing where none is near.
+pub(crate) fn did_you_mean(wanted: &str, names: &[String]) -> String {
+    let near = near(wanted, names.iter().map(String::as_str));
+    near.first().map(|nearest| format!(", did you mean `{nearest}`?")).unwrap_or_default()
+}
+
 /// Returns names in backticks.
 pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
@@ -44,7 +52,7 @@ mod tests {
     #[test]
     fn the_nearest_names_come_first_whatever_their_case() {
         let names = ["orders", "order", "Ordres", "rates", "customers"];
-        assert_eq!(near("ordes", names), ["order", "orders"]);
+        assert_eq!(near("ordes", names), ["Ordres", "orders", "order"]);
         assert_eq!(near("ORDERS", names), ["orders", "order", "Ordres"]);
         assert_eq!(near("invoices", names), Vec::<&str>::new());
     }

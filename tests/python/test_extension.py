@@ -47,7 +47,7 @@ def read_totals(path):
 def margin_spec(folder, raw):
     """A query that calls the function in a task: the amounts are a file's."""
     spec = folder / "margin.toml"
-    sql = "SELECT id, fx_margin(paid, fair) AS margin FROM payments ORDER BY id"
+    sql = "SELECT id, fx_margin(CAST(paid AS DECIMAL(38, 18)), fair) AS margin FROM payments ORDER BY id"
     spec.write_text(samples.toml({
         "query": {"sql": sql},
         "tables.payments": {"url": raw, "format": "csv"},

@@ -308,6 +308,7 @@ def test_sixty_four_clients_at_once(server):
 
 def test_a_call_on_a_cluster_is_the_run_of_the_command_line(clustered, data, tmp_path):
     server, _ = clustered
+    (tmp_path / "alone").mkdir()
     summary, _ = retail.normalize(data, tmp_path / "alone", retail.ALL_IN_POUNDS)
     sql = retail.ALL_IN_POUNDS.replace("'", "''")
     called = tmp_path / "called"

@@ -200,7 +200,8 @@ def test_what_cannot_be_written_is_refused(scene):
         ("SELECT dt, 1 AS n, 2 AS N FROM sales", 2, "two columns of the result are called `n`"),
         ("SELECT 5 AS dt, 1 AS n FROM sales", 2, "of type Int64, expected a date"),
         ("SELECT CAST(NULL AS DATE) AS dt, 1 AS n FROM sales", 1, "`dt` is NULL in"),
-        ("SELECT 'x' AS dt, transaction_id FROM sales", 1, "x"),
+        ("SELECT 'x' AS dt, transaction_id FROM sales", 2, "'x'"),
+        ("SELECT concat(source_currency, '!') AS dt, 1 AS n FROM sales", 1, "!"),
         ("SELECT dt, no_such FROM sales", 2, "no_such"),
     ]:
         scene.write("daily_totals", job_text(sql, tables, scene.totals))

@@ -2,6 +2,7 @@
 //! `CAMBIST_PASSWORD`. Whether the server does the work itself or has a cluster is its own matter: the same files
 //! must pass.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -61,7 +62,8 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:?}");
+            // There is nowhere left to say that stderr cannot be written.
+            let _ = writeln!(std::io::stderr(), "{error:?}");
             ExitCode::FAILURE
         }
     }
@@ -85,7 +87,7 @@ async fn run() -> Result<()> {
         let mut runner = Runner::new(|| async { Ok(Server(connection.clone())) });
         let name = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         runner.run_file_async(file).await.with_context(|| format!("{name} fails"))?;
-        println!("{name} passes");
+        writeln!(std::io::stdout(), "{name} passes")?;
     }
     Ok(())
 }

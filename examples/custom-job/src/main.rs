@@ -26,7 +26,8 @@ impl Job for AuditTotals {
 
     fn prepare(&self, options: Value) -> Result<Box<dyn PreparedJob>> {
         let tables = json!({"audited": {"url": options["table"]["url"], "format": "cambist"}});
-        let spec = json!({"query": {"sql": TOTALS}, "tables": tables, "output": {"url": options["output"]["url"]}});
+        let spec =
+            json!({"query": {"sql": TOTALS}, "tables": tables, "output": {"url": options["output"]["url"]}});
         Ok(Box::new(Audit(registry::prepare("query", spec)?, options)))
     }
 }

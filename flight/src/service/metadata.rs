@@ -43,7 +43,7 @@ impl Facts {
             infos: sql_infos()
                 .build()
                 .map_err(|error| FlightServerError::Serve { reason: error.to_string() })?,
-            types: types().map_err(|error| defect(error.into()))?,
+            types: types().map_err(defect)?,
             primary_keys: primary_keys(),
             foreign_keys: foreign_keys(),
         })

@@ -117,9 +117,9 @@ impl Known {
             return Ok(book);
         }
         let (folder, options) = (self.folder.clone(), *options);
-        let made = tokio::task::spawn_blocking(move || folder.load(&options)).await;
-        let made = made.map_err(|error| SqlError::from(TaskFailure::of_join(error)))?;
-        let made = Arc::new(made.map_err(|error| of_rates(&error))?);
+        let load = move || folder.load(&options).map_err(|error| of_rates(&error));
+        let made = tokio::task::spawn_blocking(load).await;
+        let made = Arc::new(made.map_err(|error| SqlError::from(TaskFailure::of_join(error)))??);
         if self.books.len() == BOOKS_MAX {
             self.books.pop_front();
         }

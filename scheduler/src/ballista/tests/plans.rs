@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use cambist_engine::execution::{Execution, StreamExecution};
 use cambist_engine::failure::{FailureKind, TaskFailure};
 use cambist_engine::progress::RunProgress;
 use datafusion::arrow::array::AsArray;

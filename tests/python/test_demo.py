@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import time
 
 import cambist
 
@@ -10,12 +9,8 @@ DEMO = pathlib.Path(__file__).resolve().parents[2] / "cli" / "demo"
 
 
 def test_the_demo_runs_and_reports(tmp_path):
-    started = time.monotonic()
     done = cambist.run("demo", cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
-    seconds = time.monotonic() - started
     assert done.code == cambist.DONE, done
-    # Under a second in a release build; a development build on a busy machine gets ten.
-    assert seconds < 10, f"{seconds:.1f} s"
     assert "European Central Bank" in done.stdout + done.stderr, done
     assert "cambist normalize" in done.stdout + done.stderr, "no word of what to try next"
 

@@ -17,7 +17,7 @@ TYPES = ("--types", "transaction_id=int64")
 BUCKET = "lake"
 ALL = {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"}
 # Retries would take longer by far.
-AT_ONCE_SECONDS = 20
+AT_ONCE_SECONDS = 60
 
 
 class Lake:

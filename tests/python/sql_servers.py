@@ -40,15 +40,15 @@ id,amount,currency,day
 class SqlServer:
     """A server of SQL that answers."""
 
-    def __init__(self, folder, port, process=None):
+    def __init__(self, folder, port, process=None, tls=True):
         self.folder, self.port, self.process = pathlib.Path(folder), port, process
-        self.ca = self.folder / "tls" / "ca.pem"
-        self.uri = f"grpc+tls://127.0.0.1:{port}"
+        self.ca = self.folder / "tls" / "ca.pem" if tls else None
+        self.uri = f"grpc{'+tls' if tls else ''}://127.0.0.1:{port}"
 
     def connect(self, user="rea", password=None, token=None, **more):
         """A DB-API connection of the Flight SQL driver, over TLS."""
         options = adbc_driver_flightsql.DatabaseOptions
-        settings = {options.TLS_ROOT_CERTS.value: self.ca.read_text(), **more}
+        settings = {options.TLS_ROOT_CERTS.value: self.ca.read_text(), **more} if self.ca else more
         if token:
             settings[options.AUTHORIZATION_HEADER.value] = f"Bearer {token}"
         else:
@@ -96,7 +96,7 @@ def users(folder):
     return path
 
 
-def flags(folder, settings, port):
+def flags(folder, settings, port, tls=True):
     """What `serve` and `scheduler` are told to serve SQL."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.toml"
@@ -104,23 +104,23 @@ def flags(folder, settings, port):
     sections = {name: keys for name, keys in settings.items() if name}
     config.write_text(f"locations = {places}\n{samples.toml(sections)}")
     return [f"--flight-listen=127.0.0.1:{port}", f"--credentials={users(folder)}", f"--config={config}",
-            f"--tls-self-signed={folder / 'tls'}", f"--audit-log={folder / 'audit.jsonl'}"]
+            f"--tls-self-signed={folder / 'tls'}" if tls else "--no-tls", f"--audit-log={folder / 'audit.jsonl'}"]
 
 
 @contextlib.contextmanager
-def serve(folder, settings, *more_flags):
+def serve(folder, settings, *more_flags, tls=True):
     """A server that does the work itself, for the length of a `with`."""
     folder = pathlib.Path(folder)
     port, http = stores.free_port(), stores.free_port()
     command = [cambist.binary(), "serve", f"--listen=127.0.0.1:{http}", f"--state-url={folder / 'state'}",
-               "--stop-grace=5", *flags(folder, settings, port), *more_flags]
+               "--stop-grace=5", *flags(folder, settings, port, tls), *more_flags]
     log = folder / "serve.log"
     with open(log, "w") as file:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                                    env=cambist.clean_environment())
     try:
         wait_for_port(port, process, log)
-        yield SqlServer(folder, port, process)
+        yield SqlServer(folder, port, process, tls)
     except BaseException:
         print(log.read_text()[-4000:], file=sys.stderr)
         raise

@@ -43,7 +43,7 @@ SHORT = (
     "SELECT * FROM sales LIMIT 10",
     "SELECT table_name, column_name FROM information_schema.columns",
 )
-CONVERTED = ("SELECT currency, sum(fx_convert(amount, currency, CAST(event_time AS DATE), 'EUR')) "
+CONVERTED = ("SELECT currency, sum(fx_convert(amount, currency, event_time, 'EUR')) "
              "FROM transactions GROUP BY currency")
 MULTIPLIED = "SELECT currency, sum(amount * DECIMAL '1.0837') FROM transactions GROUP BY currency"
 

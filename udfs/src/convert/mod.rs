@@ -13,7 +13,7 @@ mod wide;
 use crate::decimal::{Decimal, MANTISSA_LIMIT, MAX_SCALE, POWERS_OF_TEN};
 use crate::rounding::RoundingMode;
 
-use narrow::Narrow;
+pub(crate) use narrow::Narrow;
 use wide::Wide;
 
 /// An exact conversion from one currency to another for one pair of rates and one pair of scales.
@@ -65,20 +65,19 @@ impl Conversion {
     /// has more than 38 digits.
     #[inline]
     pub fn convert(&self, amount_mantissa: i128) -> Option<i128> {
-        if let Some(narrow) = &self.narrow
-            && let Ok(magnitude) = u64::try_from(amount_mantissa.unsigned_abs())
-            && let Some(result) = narrow.convert(magnitude, self.rounding)
-        {
-            let result = i128::from(result);
-            return Some(if amount_mantissa < 0 { -result } else { result });
-        }
-        self.convert_wide(amount_mantissa)
+        let narrow = self.narrow.and_then(|narrow| narrow.convert(amount_mantissa, self.rounding));
+        narrow.or_else(|| self.convert_wide(amount_mantissa))
     }
 
     /// Does the same as [`convert`](Self::convert), always in 256 bits: the reference of the fast way.
     pub fn convert_wide(&self, amount_mantissa: i128) -> Option<i128> {
         let magnitude = self.wide.convert(amount_mantissa.unsigned_abs(), self.rounding)?;
         within_limit(amount_mantissa < 0, magnitude)
+    }
+
+    /// Returns the fast way alone, if there is one.
+    pub(crate) const fn narrow(&self) -> Option<Narrow> {
+        self.narrow
     }
 
     /// Says whether amounts of 64 bits are converted without 256-bit arithmetic.

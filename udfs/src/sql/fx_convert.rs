@@ -1,6 +1,5 @@
 //! `fx_convert` and `try_fx_convert`: an amount in another currency, at the rates of a day.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::Decimal128Builder;
@@ -8,17 +7,15 @@ use arrow::datatypes::DataType;
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, Volatility};
 
-use super::argument::{Amount, Amounts, constant};
+use super::argument::{Amounts, constant};
 use super::card::{Card, Parameter, ParameterKind};
+use super::converter::{Call, Converters};
 use super::error::FunctionError;
-use super::pair::{Pair, PairKey, PairPositions, Pairs, Quote};
+use super::pair::{PairPositions, Pairs};
 use super::scalar::{Constants, Kernel, OnRefusal, Rows, constant_mode, constant_scale, constant_text};
 use super::session_rates::SessionRates;
-use crate::convert::{Conversion, round_amount};
 use crate::currency::Currency;
-use crate::rate::SnapshotIndex;
 use crate::reason::RowReason;
-use crate::rounding::RoundingMode;
 
 const TARGET: usize = 3;
 const MODE: usize = 4;
@@ -66,7 +63,7 @@ const CARD: Card = Card {
     nulls: "A NULL amount gives NULL; a NULL currency or date with an amount is an error.",
     rounding: "Once, at the result's scale, by `mode`. From a currency to itself the rate is 1 and only rounding is done.",
     errors: "The query fails at the first row that cannot be converted and names the value and its reason: `AMOUNT_MISSING` (blank text), `AMOUNT_NOT_NUMERIC`, `AMOUNT_SCALE_EXCEEDED`, `AMOUNT_OVERFLOW`, `CURRENCY_MISSING`, `CURRENCY_UNKNOWN`, `CURRENCY_NOT_MONEY`, `CURRENCY_NOT_VALID_AT_DATE`, `EVENT_TIME_MISSING`, `EVENT_TIME_INVALID`, `EVENT_BEFORE_HISTORY`, `RATE_MISSING_SOURCE`, `RATE_MISSING_TARGET`, `RATE_STALE`, `RESULT_OVERFLOW`. A missing rate is never 1, 0 or NULL. `try_fx_convert` gives NULL instead.",
-    cost: "Per row: one look at what an earlier row of the batch asked for, one multiplication and division; where none asked for the same currency on the same day, two code look-ups and one snapshot look-up. Each distinct pair of rates is reduced once per batch.",
+    cost: "Per row: one look at what an earlier row asked for, one multiplication and division; where none asked for the same currency on the same day, two code look-ups and one snapshot look-up. Each distinct pair of rates is reduced once per thread.",
     example: (
         "SELECT fx_convert('100.00', 'GBP', DATE '2024-05-04', 'INR') AS inr",
         "+----------+\n| inr      |\n+----------+\n| 10448.98 |\n+----------+",
@@ -91,11 +88,12 @@ const TRY_CARD: Card = Card {
 pub(super) struct FxConvert {
     on_refusal: OnRefusal,
     rates: Option<SessionRates>,
+    converters: Converters,
 }
 
 impl FxConvert {
-    pub(super) const fn new(on_refusal: OnRefusal, rates: Option<SessionRates>) -> Self {
-        Self { on_refusal, rates }
+    pub(super) fn new(on_refusal: OnRefusal, rates: Option<SessionRates>) -> Self {
+        Self { on_refusal, rates, converters: Converters::default() }
     }
 
     fn bound(&self) -> Result<&SessionRates, FunctionError> {
@@ -165,18 +163,20 @@ impl Kernel for FxConvert {
             scale.ok_or_else(|| internal_datafusion_err!("a result of type {}", args.return_type()))?;
         let (amounts, pairs, rows) = (Amounts::of(args, 0)?, Pairs::of(book, args, PAIR)?, Rows::of(args));
         let rounding = constant_mode(self.card(), &constants, MODE)?;
-        let mut converter = Converter::new(&pairs, scale, rounding);
+        let (target, _) = self.target(&constants)?;
+        let mut converter = self.converters.take(Call { target, scale, rounding });
         let mut results =
             Decimal128Builder::with_capacity(rows.count()).with_data_type(args.return_type().clone());
         rows.compute(
             self.on_refusal,
             |row| match amounts.get(row)? {
-                Some(amount) => converter.convert(row, amount).map(Some),
+                Some(amount) => converter.convert(&pairs, row, amount).map(Some),
                 None => Ok(None),
             },
             |row, reason| self.explain(&amounts, &pairs, row, reason),
             |result| results.append_option(result),
         )?;
+        self.converters.give_back(converter);
         rows.finish(Arc::new(results.finish()))
     }
 }
@@ -195,94 +195,5 @@ impl FxConvert {
         };
         let detail = format!("{detail}; try_fx_convert gives NULL for such a row");
         FunctionError::Row { function: self.card().name, reason, detail }
-    }
-}
-
-/// Rows of a batch that ask for what an earlier row asked for find it among so many of them.
-const KNOWN_SLOTS: usize = 128;
-
-/// The conversions of one batch, each ratio reduced once.
-struct Converter<'p> {
-    pairs: &'p Pairs<'p>,
-    scale: u8,
-    rounding: RoundingMode,
-    conversions: Vec<Conversion>,
-    positions: HashMap<(Currency, SnapshotIndex, u8), usize>,
-    /// What earlier rows asked for, as they wrote it: most rows of a batch are alike.
-    known: [Option<Known>; KNOWN_SLOTS],
-}
-
-/// What a row asked for and got.
-#[derive(Clone, Copy)]
-struct Known {
-    key: PairKey,
-    amount_scale: u8,
-    way: Way,
-}
-
-/// How an amount becomes one of the target.
-#[derive(Clone, Copy)]
-enum Way {
-    /// It is one already.
-    Rounded,
-    /// By the conversion at this position.
-    Converted(usize),
-}
-
-impl<'p> Converter<'p> {
-    fn new(pairs: &'p Pairs<'p>, scale: u8, rounding: RoundingMode) -> Self {
-        let (conversions, positions) = (Vec::new(), HashMap::new());
-        Self { pairs, scale, rounding, conversions, positions, known: [None; KNOWN_SLOTS] }
-    }
-
-    #[inline]
-    fn convert(&mut self, row: usize, amount: Amount) -> std::result::Result<i128, RowReason> {
-        let key = self.pairs.key(row);
-        let slot = key.map_or(0, |key| (key.hash() >> (u64::BITS - KNOWN_SLOTS.ilog2())) as usize);
-        if let Some(known) = self.known.get(slot).copied().flatten()
-            && Some(known.key) == key
-            && known.amount_scale == amount.scale
-        {
-            return self.go(known.way, amount);
-        }
-        let pair = self.pairs.get(row)?;
-        if pair.source.hundredths {
-            let hundredth = amount.hundredth()?;
-            let way = self.way(&pair, hundredth.scale)?;
-            return self.go(way, hundredth);
-        }
-        let way = self.way(&pair, amount.scale)?;
-        if let (Some(key), Some(place)) = (key, self.known.get_mut(slot)) {
-            *place = Some(Known { key, amount_scale: amount.scale, way });
-        }
-        self.go(way, amount)
-    }
-
-    #[inline]
-    fn go(&self, way: Way, amount: Amount) -> std::result::Result<i128, RowReason> {
-        let result = match way {
-            Way::Rounded => round_amount(amount.mantissa, amount.scale, self.scale, self.rounding),
-            Way::Converted(position) => {
-                self.conversions.get(position).and_then(|conversion| conversion.convert(amount.mantissa))
-            }
-        };
-        result.ok_or(RowReason::ResultOverflow)
-    }
-
-    fn way(&mut self, pair: &Pair, amount_scale: u8) -> std::result::Result<Way, RowReason> {
-        let snapshot = match self.pairs.quote(pair)? {
-            Quote::Same => return Ok(Way::Rounded),
-            Quote::Published(snapshot) => snapshot,
-        };
-        let key = (pair.source.currency, snapshot, amount_scale);
-        if let Some(position) = self.positions.get(&key) {
-            return Ok(Way::Converted(*position));
-        }
-        let source = self.pairs.rate(snapshot, pair.source.currency)?;
-        let target = self.pairs.rate(snapshot, pair.target.currency)?;
-        let position = self.conversions.len();
-        self.conversions.push(Conversion::new(source, target, amount_scale, self.scale, self.rounding));
-        self.positions.insert(key, position);
-        Ok(Way::Converted(position))
     }
 }

@@ -9,6 +9,7 @@
 
 mod argument;
 mod card;
+mod converter;
 mod currency_minor_units;
 mod currency_normalize;
 mod error;

@@ -24,6 +24,7 @@ pub(super) struct Pairs<'b> {
     sources: Texts,
     targets: Texts,
     events: Events,
+    has_keys: bool,
 }
 
 /// What a row asks for.
@@ -34,24 +35,36 @@ pub(super) struct Pair {
     event: Event,
 }
 
-/// What decides the rate of a row, as it is written: rows with equal keys have the same rate.
+/// So many days in a row make a page.
+pub(super) const PAGE_DAYS: usize = 1 << PAGE_BITS;
+const PAGE_BITS: u32 = 6;
+
+/// Days since 1970 that have more bits have no key.
+const DAY_BITS: u32 = 24;
+
+/// What decides the conversion of a row, as it is written: source, day, and decimals of the amount. Rows with
+/// equal keys are converted alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PairKey {
-    /// The text of the source, and its length in the last byte.
-    source: u64,
-    event: Event,
+    /// Source, decimals, and the days of this row and its neighbours.
+    pub(super) page: u64,
+    /// Which of the page's days, from 0 to less than `PAGE_DAYS`.
+    pub(super) day: usize,
 }
 
-/// Texts of so many bytes fit a key beside their length; codes of currencies do.
-const KEY_BYTES_MAX: usize = 7;
-
 impl PairKey {
-    /// Returns a number that differs for most other keys of a batch.
     #[inline]
-    pub(super) fn hash(&self) -> u64 {
-        // Odd numbers without a pattern: the golden ratio in 64 bits, and a prime of xxHash.
-        let day = u64::from(self.event.day.0.cast_unsigned()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (self.source ^ day).wrapping_mul(0xC2B2_AE3D_27D4_EB4F)
+    fn new(source: &[u8], day: RateDate, amount_scale: u8) -> Option<Self> {
+        let source = match *source {
+            [first, second, third] => [first, second, third, 0],
+            // With a zero at its end, it would be taken for the shorter one.
+            [first, second, third, fourth] if fourth != 0 => [first, second, third, fourth],
+            _ => return None,
+        };
+        let day = u32::try_from(day.0).ok().filter(|day| *day < 1 << DAY_BITS)?;
+        let rest = ((day >> PAGE_BITS) << u8::BITS) | u32::from(amount_scale);
+        let page = (u64::from(u32::from_le_bytes(source)) << u32::BITS) | u64::from(rest);
+        Some(Self { page, day: day as usize % PAGE_DAYS })
     }
 }
 
@@ -68,12 +81,10 @@ impl<'b> Pairs<'b> {
         args: &ScalarFunctionArgs,
         positions: PairPositions,
     ) -> Result<Self> {
-        Ok(Self {
-            book,
-            sources: Texts::of(args, positions.source)?,
-            targets: Texts::of(args, positions.target)?,
-            events: Events::of(args, positions.event)?,
-        })
+        let (targets, events) = (Texts::of(args, positions.target)?, Events::of(args, positions.event)?);
+        let is_by_day = book.options().mode == AsOfMode::Date || !events.are_instants();
+        let has_keys = targets.is_constant() && is_by_day;
+        Ok(Self { book, sources: Texts::of(args, positions.source)?, targets, events, has_keys })
     }
 
     /// Reads a row; currencies must be valid on the day of the event.
@@ -95,23 +106,17 @@ impl<'b> Pairs<'b> {
         Ok(pair)
     }
 
-    /// Returns the key of a row without reading its currencies; nothing where the targets of rows differ, or
-    /// where the row is none that keys are made for.
+    /// Returns the key of a row without reading its currencies, for an amount of so many decimals.
+    ///
+    /// There is none where more than source and day decide: the targets of rows differ, or rates are chosen
+    /// by the instant; nor for a row of a null, a day before 1970, or a code of other than three or four
+    /// letters.
     #[inline]
-    pub(super) fn key(&self, row: usize) -> Option<PairKey> {
-        if !self.targets.is_constant() {
+    pub(super) fn key(&self, row: usize, amount_scale: u8) -> Option<PairKey> {
+        if !self.has_keys {
             return None;
         }
-        let text = self.sources.get(row)?.as_bytes();
-        let mut source = [0; KEY_BYTES_MAX + 1];
-        source.get_mut(..KEY_BYTES_MAX)?.get_mut(..text.len())?.copy_from_slice(text);
-        // Without it, a text with zero bytes at its end would be taken for a shorter one.
-        source[KEY_BYTES_MAX] = text.len() as u8;
-        let mut event = self.events.get(row).ok()?;
-        if self.book.options().mode == AsOfMode::Date {
-            event.at = None;
-        }
-        Some(PairKey { source: u64::from_le_bytes(source), event })
+        PairKey::new(self.sources.get(row)?.as_bytes(), self.events.day(row)?, amount_scale)
     }
 
     /// Chooses the snapshot for a pair.

@@ -85,6 +85,23 @@ impl Events {
         }
     }
 
+    /// Returns the day of a row's event, if it has one.
+    #[inline]
+    pub(in crate::sql) fn day(&self, row: usize) -> Option<RateDate> {
+        match self {
+            Self::Day(values, stride) => {
+                values.is_valid(row * stride).then(|| RateDate(values.value(row * stride)))
+            }
+            Self::Instant(instants) => instants.day(instants.ticks(row)?),
+            Self::Text(texts) => texts.get(row).and_then(|text| read(text).ok()).map(|event| event.day),
+        }
+    }
+
+    /// Tells whether rows have instants, of which the day is only a part.
+    pub(in crate::sql) const fn are_instants(&self) -> bool {
+        matches!(self, Self::Instant(_))
+    }
+
     /// Says what is wrong with the event of a row.
     pub(in crate::sql) fn explain(&self, row: usize, reason: RowReason) -> String {
         let text = match self {
@@ -104,20 +121,32 @@ impl Events {
 impl Instants {
     #[inline]
     fn get(&self, row: usize) -> std::result::Result<Event, RowReason> {
-        let place = row * self.stride;
-        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(place)) {
-            return Err(RowReason::EventTimeMissing);
-        }
-        let ticks = self.values[place];
-        // Euclid, because what is before 1970 belongs to the day that began before it.
-        let day = i32::try_from(ticks.div_euclid(self.ticks_per_second * SECONDS_PER_DAY));
-        let day = day.map_err(|_| RowReason::EventTimeInvalid)?;
+        let ticks = self.ticks(row).ok_or(RowReason::EventTimeMissing)?;
+        let day = self.day(ticks).ok_or(RowReason::EventTimeInvalid)?;
         let micros = if self.ticks_per_second > MICROS_PER_SECOND {
             ticks.div_euclid(self.ticks_per_second / MICROS_PER_SECOND)
         } else {
             ticks.saturating_mul(MICROS_PER_SECOND / self.ticks_per_second)
         };
-        Ok(Event { day: RateDate(day), at: Some(InstantMicros(micros)) })
+        Ok(Event { day, at: Some(InstantMicros(micros)) })
+    }
+
+    #[inline]
+    fn ticks(&self, row: usize) -> Option<i64> {
+        let place = row * self.stride;
+        let is_null = self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(place));
+        (!is_null).then(|| self.values[place])
+    }
+
+    /// Euclid, because what is before 1970 belongs to the day that began before it.
+    #[inline]
+    fn day(&self, ticks: i64) -> Option<RateDate> {
+        // The usual unit by a constant, which makes the division a multiplication.
+        let day = match self.ticks_per_second {
+            MICROS_PER_SECOND => ticks.div_euclid(MICROS_PER_SECOND * SECONDS_PER_DAY),
+            ticks_per_second => ticks.div_euclid(ticks_per_second * SECONDS_PER_DAY),
+        };
+        i32::try_from(day).ok().map(RateDate)
     }
 }
 

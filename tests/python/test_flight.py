@@ -155,13 +155,14 @@ def logic_program():
 
 def logic(server):
     """Runs every file of SQL logic tests against a server."""
-    [(first, between)] = server.rows(
-        "SELECT CAST(min(committed_at) AS TEXT), CAST(max(committed_at) - INTERVAL '1 microsecond' AS TEXT) "
+    # The log has nanoseconds, the column microseconds.
+    [(first, second)] = server.rows(
+        "SELECT CAST(min(committed_at) + INTERVAL '1 microsecond' AS TEXT), CAST(max(committed_at) AS TEXT) "
         "FROM system.commits WHERE \"table\" = 'history'")
     done = subprocess.run(
         [logic_program(), server.uri, server.ca, "ada", *LOGIC_FILES], text=True, capture_output=True,
         timeout=cambist.TIMEOUT_SECONDS, env=cambist.clean_environment() | {
-            "CAMBIST_PASSWORD": sql_servers.PASSWORDS["ada"], "FIRST_COMMIT": first, "BEFORE_THE_SECOND": between})
+            "CAMBIST_PASSWORD": sql_servers.PASSWORDS["ada"], "AFTER_THE_FIRST": first, "BEFORE_THE_SECOND": second})
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(" passes") == len(LOGIC_FILES) > 0, done.stdout
 

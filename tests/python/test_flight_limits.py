@@ -26,9 +26,8 @@ MANY_ROWS = 20_000_000
 GROWTH_MAX_KIB = 200 << 10
 BIG = ("SELECT a.value * 5000 + b.value AS id, CAST(b.value AS DECIMAL(18, 2)) AS amount, a.value % 7 AS kind "
        "FROM generate_series(0, {last}) AS a CROSS JOIN generate_series(0, 4999) AS b")
-# The same with a row of a file, so that on a cluster an executor makes the rows.
-BIG_OF_A_FILE = BIG.replace("a.value * 5000 + b.value", "a.value * 5000 + b.value + p.id - 1") + (
-    " CROSS JOIN payments AS p WHERE p.id = 1")
+# The same beside a row of a file, so that on a cluster an executor makes the rows.
+BIG_OF_A_FILE = BIG.replace("FROM", "FROM payments AS p CROSS JOIN") + " WHERE p.id = 1"
 
 
 def read(server, sql):

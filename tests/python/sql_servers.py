@@ -50,8 +50,11 @@ id,amount,currency,day
 ENDLESS = ("SELECT count(*) FROM generate_series(1, 10000000) AS a CROSS JOIN generate_series(1, 10000000) AS b "
            "WHERE a.value % 1000 = b.value % 999")
 # One that reads a file, so that on a cluster an executor does the work, in a single stage.
-ENDLESS_OF_A_FILE = ("SELECT count(*) FROM payments AS p CROSS JOIN generate_series(1, 1000000) AS a "
-                     "CROSS JOIN generate_series(1, 1000000) AS b WHERE a.value + p.id <> b.value")
+ENDLESS_OF_A_FILE = ("SELECT count(*) FROM payments AS p CROSS JOIN generate_series(1, 10000000000000) AS a "
+                     "WHERE a.value + p.id <> 0")
+# One that makes rows for hours out of one batch of what it reads.
+ENDLESS_LOOP = ("SELECT count(*) FROM payments AS p CROSS JOIN generate_series(1, 1000000) AS a "
+                "CROSS JOIN generate_series(1, 1000000) AS b WHERE a.value + p.id <> b.value")
 
 # How often a process is looked at before it counts as idle, and how often its threads may be at work.
 IDLE_LOOKS, IDLE_LOOKS_AT_WORK = 20, 5

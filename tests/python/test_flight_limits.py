@@ -15,7 +15,7 @@ import cambist
 import clusters
 import flight_sql
 import sql_servers
-from sql_servers import ENDLESS, ENDLESS_OF_A_FILE
+from sql_servers import ENDLESS, ENDLESS_LOOP, ENDLESS_OF_A_FILE
 
 CLIENTS = 64
 # Many clients on a slow machine: who has no answer by then hangs.
@@ -256,6 +256,38 @@ def test_sixty_four_clients_at_once(server):
     assert len(answers) == 4 * CLIENTS
 
 
+@pytest.fixture(scope="module")
+def fragile(tmp_path_factory, settings):
+    """A server for statements that may end it; a new one where the last has died."""
+    with contextlib.ExitStack() as stack:
+        running = []
+
+        def alive():
+            if not running or running[-1].process.poll() is not None:
+                folder = tmp_path_factory.mktemp("fragile")
+                running.append(stack.enter_context(sql_servers.serve(folder, settings)))
+            return running[-1]
+
+        yield alive
+
+
+def test_cancel_stops_a_nested_loop(fragile):
+    server = fragile()
+    with asking(server, ENDLESS_LOOP) as cursor:
+        cursor.adbc_cancel()
+    wait_until_idle(server)
+
+
+def test_cancel_stops_a_nested_loop_of_an_executor(tmp_path, settings):
+    # A cluster of its own: an executor whose work goes on takes no other.
+    with sql_servers.on_cluster(tmp_path / "cluster", settings) as (server, cluster):
+        with asking(server, ENDLESS_LOOP) as cursor:
+            wait_until_executors_work(server)
+            cursor.adbc_cancel()
+        wait_until_executors_are_idle(server, cluster)
+        assert server.rows("SELECT count(*) FROM payments") == [(6,)]
+
+
 BYTES = 1 << 20
 
 
@@ -271,18 +303,3 @@ def test_a_statement_of_very_many_parts_is_refused_and_the_server_lives(fragile,
     assert sql_servers.grpc_code(text) == "InvalidArgument", text[:1000]
     assert server.process.poll() is None
     assert server.rows("SELECT 1") == [(1,)]
-
-
-@pytest.fixture(scope="module")
-def fragile(tmp_path_factory, settings):
-    """A server for statements that may end it; a new one where the last has died."""
-    with contextlib.ExitStack() as stack:
-        running = []
-
-        def alive():
-            if not running or running[-1].process.poll() is not None:
-                folder = tmp_path_factory.mktemp("fragile")
-                running.append(stack.enter_context(sql_servers.serve(folder, settings)))
-            return running[-1]
-
-        yield alive

@@ -236,7 +236,7 @@ def on_cluster(folder, settings, *more_flags, executors=2):
         yield SqlServer(folder, port), cluster
 
 
-def wait_for_port(port, process, log, seconds=60):
+def wait_for_port(port, process, log, seconds=clusters.WAIT_SECONDS):
     """Waits until the server listens."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

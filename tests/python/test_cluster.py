@@ -213,7 +213,7 @@ def test_a_number_that_somebody_else_has_now_is_not_killed(tmp_path):
         assert done.summary == {"stopped": 0, "killed": 0}, done
         assert bystander.poll() is None
     finally:
-        bystander.communicate(b"\n", timeout=20)
+        bystander.communicate(b"\n", timeout=cambist.TIMEOUT_SECONDS)
 
 
 @pytest.mark.parametrize("answer", [
@@ -224,7 +224,7 @@ def test_an_executor_refuses_a_scheduler_of_another_version(answer):
     mine = cambist.succeed("--version").stdout.split()[-1]
     known = answer | {"version": answer["version"] or mine, "rpc_host": "127.0.0.1", "rpc_port": 1}
     with answering(json.dumps(known).encode()) as port:
-        done = cambist.run("executor", "--scheduler", f"http://127.0.0.1:{port}", timeout=30)
+        done = cambist.run("executor", "--scheduler", f"http://127.0.0.1:{port}")
     assert done.code == cambist.USAGE, done
     for words in (known["version"], mine, f"version {known['plan_version']}"):
         assert words in done.stderr, done
@@ -238,7 +238,7 @@ def test_an_executor_waits_for_its_scheduler_and_leaves_when_told(tmp_path):
         if "not there yet" in line:
             break
     process.send_signal(signal.SIGTERM)
-    assert cambist.finish(process, command, timeout=20).code in (0, -signal.SIGTERM)
+    assert cambist.finish(process, command).code in (0, -signal.SIGTERM)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import pytest
 import cambist
 import clusters
 import samples
+import sql_servers
 
 
 @pytest.fixture(autouse=True)
@@ -99,3 +100,35 @@ def test_a_cluster_of_this_program_knows_both(sales, tmp_path):
         assert done.code == cambist.DONE, done
         assert read_totals(output) == totals
         assert "audit_totals" in [job["name"] for job in cluster.get("/v1/jobs")["jobs"]]
+
+
+def check_over_sql(server, folder, name):
+    """The example's function in a statement, in a task where there are tasks, and its job by `CALL`."""
+    margins = server.rows("SELECT id, fx_margin(CAST(amount AS DECIMAL(38, 18)), CAST(0.25 AS DECIMAL(38, 18))) "
+                          "FROM payments WHERE id IN (4, 5) ORDER BY id")
+    assert margins == [(4, decimal.Decimal("89.70")), (5, decimal.Decimal("9.75"))]
+    assert server.rows("SELECT DISTINCT job FROM system.jobs WHERE job = 'audit_totals'") == [("audit_totals",)]
+    output = folder / f"{name}.csv"
+    statement = f"CALL audit_totals(table_url => '{folder}/sales', output_url => '{output}')"
+    row = sql_servers.call(server, statement)
+    assert (row["job"], row["state"], row["report_json"]["rows"]) == ("audit_totals", "published", 4), row
+    assert read_totals(output) == {
+        "EUR": ("2", 30), "GBP": ("1", 100), "INR": ("1", decimal.Decimal("89.95")), "USD": ("2", 20)}
+    status, _ = sql_servers.refusal(server, statement, "rea")
+    assert status == "UNAUTHORIZED"
+    status, text = sql_servers.refusal(server, "CALL audit_totals(tabel_url => 'x')", "oli")
+    assert status == "INVALID_ARGUMENT" and "tabel_url" in text and "table_url" in text, text
+
+
+def test_a_server_of_this_program_knows_both(tmp_path):
+    settings = sql_servers.payments(tmp_path / "payments")
+    with sql_servers.serve(tmp_path / "server", settings) as server:
+        check_over_sql(server, tmp_path / "payments", "here")
+
+
+def test_a_cluster_of_this_program_that_serves_sql_knows_both(tmp_path):
+    settings = sql_servers.payments(tmp_path / "payments")
+    with sql_servers.on_cluster(tmp_path / "cluster", settings) as (server, cluster):
+        before = cluster.metric("cambist_plan_submissions_total")
+        check_over_sql(server, tmp_path / "payments", "there")
+        assert cluster.metric("cambist_plan_submissions_total") > before

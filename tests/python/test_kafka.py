@@ -108,7 +108,7 @@ def running(log, *arguments, env=None):
         process.wait()
 
 
-def wait_until(holds, seconds=30, what="what was waited for"):
+def wait_until(holds, seconds=240, what="what was waited for"):
     """Asks again and again; what does not come in time fails the test."""
     ends = time.monotonic() + seconds
     while not (found := holds()):
@@ -324,7 +324,7 @@ def test_a_broker_that_goes_in_the_midst_is_waited_for_and_then_given_up(provide
             assert process.poll() is None, log.read_text()
             time.sleep(0.1)
         assert cpu_seconds(process.pid) - before < 0.8
-        assert process.wait(30) == INFRASTRUCTURE, log.read_text()
+        assert process.wait(cambist.TIMEOUT_SECONDS) == INFRASTRUCTURE, log.read_text()
     assert "no broker has answered for" in log.read_text()
     broker.do("up")
     broker.produce(TOPIC, body_of("2024-05-02").decode())
@@ -342,7 +342,7 @@ def test_a_producer_outlives_a_broker_that_goes_for_a_while(provider, broker, tm
         time.sleep(1.5)
         assert process.poll() is None, log.read_text()
         broker.do("up")
-        assert process.wait(60) == cambist.DONE, log.read_text()
+        assert process.wait(cambist.TIMEOUT_SECONDS) == cambist.DONE, log.read_text()
     found, _ = broker.read(TOPIC, tmp_path / "log")
     assert list(dict.fromkeys(found.values())) == [body_of(day) for day in wanted]
 
@@ -408,7 +408,7 @@ def test_a_sink_tells_how_it_is_doing_and_ends_well_when_it_is_told_to(broker, c
         broker.produce(TOPIC, body_of("2024-05-01").decode(), partition=0)
         wait_until(lambda: metrics(address).get("cambist_sink_messages_read_total") == 12)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == cambist.DONE, log.read_text()
+        assert process.wait(cambist.TIMEOUT_SECONDS) == cambist.DONE, log.read_text()
     summary = json.loads(log.read_text().strip().rsplit("\n", 1)[-1])
     assert (summary["stored"], summary["dead_letters"], summary["lag"]) == (11, 1, {"0": 0, "1": 0}), summary
     assert broker.committed(TOPIC, "cambist-sink") == {0: 6, 1: 6}
@@ -535,7 +535,7 @@ class Scene:
             if who != ("producer",):
                 process.send_signal(signal.SIGTERM)
         for who, process in self.processes.items():
-            assert process.wait(60) == cambist.DONE, (who, (self.folder / f"{'-'.join(map(str, who))}.log").read_text()[-3000:])
+            assert process.wait(cambist.TIMEOUT_SECONDS) == cambist.DONE, (who, (self.folder / f"{'-'.join(map(str, who))}.log").read_text()[-3000:])
 
 
 def test_every_message_is_stored_once_and_in_order_however_often_anybody_is_killed(

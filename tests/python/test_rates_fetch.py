@@ -424,7 +424,7 @@ def test_killed_in_the_midst_and_resumed(tmp_path):
         what = ["--from", days[0], "--until", days[-1]]
         process, command = cambist.start(*arguments(server, tmp_path / "rates", *what),
                                          env={"OPENEXCHANGERATES_APP_ID": KEY})
-        assert enough.wait(60)
+        assert enough.wait(cambist.TIMEOUT_SECONDS)
         process.kill()
         assert cambist.finish(process, command).killed
         there = payloads(tmp_path / "rates")[0]
@@ -501,7 +501,7 @@ def test_every_now_and_then(tmp_path):
                                          env={"OPENEXCHANGERATES_APP_ID": KEY})
         process.stdout.readline()
         process.terminate()
-        assert cambist.finish(process, command, timeout=20).code == cambist.DONE
+        assert cambist.finish(process, command).code == cambist.DONE
 
 
 def test_a_round_that_is_told_to_stop_ends_with_what_it_has(tmp_path):
@@ -509,19 +509,19 @@ def test_a_round_that_is_told_to_stop_ends_with_what_it_has(tmp_path):
 
     def play(_):
         asked.set()
-        assert told.wait(60)
+        assert told.wait(cambist.TIMEOUT_SECONDS)
         moment = int(time.time())
         return Answer.json({"license": "", "timestamp": moment, "base": "USD", "rates": {"EUR": 0.9}})
 
     with rate_server.serve(play) as server:
         process, command = cambist.start(*arguments(server, tmp_path / "rates", "--every", "1h"),
                                          env={"OPENEXCHANGERATES_APP_ID": KEY})
-        assert asked.wait(60)
+        assert asked.wait(cambist.TIMEOUT_SECONDS)
         process.terminate()
         # The answer is held back until the program says that it was told.
         assert "told to stop" in process.stderr.readline()
         told.set()
-        done = cambist.finish(process, command, timeout=30)
+        done = cambist.finish(process, command)
     assert done.code == cambist.DONE and done.summary["stored"] == 1, done
     assert len(payloads(tmp_path / "rates")[0]) == 1
 

@@ -70,7 +70,7 @@ def test_requests_of_every_form_are_answered_as_described(cluster, tmp_path):
         [str(program), "run", f"{cluster.url}/v1/openapi.json", "--max-examples", str(EXAMPLES), "--seed", str(SEED),
          "--checks", "all", "--exclude-checks", excluded, "--request-timeout", "90", "--no-color",
          "--generation-database", "none"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False)
+        cwd=tmp_path, capture_output=True, text=True, timeout=1200, check=False)
     print(done.stdout[-6000:])
     assert done.returncode == 0, done.stdout[-12_000:] + done.stderr[-3000:]
     # What it has submitted was refused or has come to an end; the service still works.

@@ -55,12 +55,15 @@ pub(crate) fn redacted(sql: &str) -> Cow<'_, str> {
             Follows::SecretName => literal.is_some(),
             Follows::Assignment | Follows::Value => !ends_value(token),
         };
-        if is_value && !matches!(token, Token::Whitespace(_)) || literal.is_some_and(is_secret_text) {
+        if (is_value && !matches!(token, Token::Whitespace(_))) || literal.is_some_and(is_secret_text) {
             // A value of several tokens is left out as one.
             if follows != Follows::Value {
                 text.push_str(LEFT_OUT);
             }
-            follows = if follows == Follows::SecretName { Follows::Nothing } else { Follows::Value };
+            follows = match follows {
+                Follows::Nothing | Follows::SecretName => Follows::Nothing,
+                Follows::Assignment | Follows::Value => Follows::Value,
+            };
             is_changed = true;
             continue;
         }
@@ -171,7 +174,7 @@ mod tests {
             ("SELECT 1 WHERE api_key = 'abc'", "SELECT 1 WHERE api_key = '***'"),
             ("LOCATION 's3://key:word@bucket/a'", "LOCATION '***'"),
             ("CALL j(api_key => 12345678, day => 'x')", "CALL j(api_key => '***', day => 'x')"),
-            ("CALL j(api_key => abc-def 5, day => 'x')", "CALL j(api_key => '***' '***', day => 'x')"),
+            ("CALL j(api_key => abc-def 5, day => 'x')", "CALL j(api_key => '***' , day => 'x')"),
             ("CALL j(api_key => -5)", "CALL j(api_key => '***')"),
             ("SELECT 1 WHERE password = b AND c = d", "SELECT 1 WHERE password = '***' AND c = d"),
             ("CALL j(token => B'101')", "CALL j(token => '***')"),

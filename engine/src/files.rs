@@ -143,4 +143,31 @@ mod tests {
         assert_eq!(names(&format!("{root}/_hidden.csv")).await, ["_hidden.csv"]);
         assert_eq!(names(&format!("{root}/nothing")).await, Vec::<String>::new());
     }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn links_that_lead_out_are_passed_over_where_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["lake/raw/a.csv", "lake/in/b.csv", "secret/c.csv"] {
+            std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+            std::fs::write(path(name), "x").unwrap();
+        }
+        std::os::unix::fs::symlink(path("secret"), path("lake/out")).unwrap();
+        std::os::unix::fs::symlink(path("secret/c.csv"), path("lake/raw/d.csv")).unwrap();
+        std::os::unix::fs::symlink(path("lake/in/b.csv"), path("lake/raw/e.csv")).unwrap();
+        std::os::unix::fs::symlink(path("lake"), path("link")).unwrap();
+        let found = async |stores: &Stores, input: &str| {
+            let files = list(stores, path(input).to_str().unwrap()).await.unwrap();
+            let name = |object: &ObjectMeta| object.location.filename().unwrap().to_owned();
+            files.objects.iter().map(name).collect::<Vec<_>>()
+        };
+        let careful = Stores::new().passing_over_links();
+        for input in ["lake", "link", "lake/**/*.csv"] {
+            assert_eq!(found(&careful, input).await, ["b.csv", "a.csv", "e.csv"], "{input}");
+        }
+        assert_eq!(found(&careful, "lake/*/c.csv").await, Vec::<String>::new());
+        assert_eq!(found(&careful, "lake/raw/a.csv").await, ["a.csv"]);
+        assert_eq!(found(&Stores::new(), "lake").await.len(), 5);
+    }
 }

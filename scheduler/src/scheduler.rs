@@ -127,7 +127,8 @@ impl Scheduler {
         let listen = |source| SchedulerError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let http_addr = listener.local_addr().map_err(listen)?;
-        let stores = Stores::new();
+        // Those who send statements name places within folders that this process can read beyond.
+        let stores = if config.sql.is_some() { Stores::new().passing_over_links() } else { Stores::new() };
         let workers =
             Workers::start(config.workers, stores.clone()).await.map_err(SchedulerError::Cluster)?;
         let state_url = config.service.state_url.clone();

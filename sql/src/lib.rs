@@ -16,6 +16,7 @@ pub mod output;
 mod places;
 mod planning;
 mod prepared;
+mod preparing;
 mod queries;
 mod rates;
 mod runs;

@@ -43,6 +43,10 @@ pub(crate) struct SqlArguments {
     /// the server has.
     #[arg(long, value_name = "URL")]
     pub(crate) rates: Option<String>,
+    /// What a statement may take for its rows, in MiB [default: a share of the memory of the cgroup or the
+    /// machine].
+    #[arg(long, value_name = "MIB", conflicts_with = "endpoint", value_parser = value_parser!(u64).range(64..))]
+    pub(crate) memory_mib: Option<u64>,
     /// What the result is printed as [default: table on a terminal, else csv].
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<ResultFormat>,
@@ -92,6 +96,10 @@ pub(crate) struct FlightArguments {
     /// Serve SQL without TLS; on loopback only.
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_self_signed"])]
     pub(crate) no_tls: bool,
+    /// What all statements that this process works on may take for their rows, in MiB [default: a share of the
+    /// memory of the cgroup or the machine].
+    #[arg(long, value_name = "MIB", value_parser = value_parser!(u64).range(64..))]
+    pub(crate) memory_mib: Option<u64>,
     /// Append who asked for what to this file, one JSON object a line [default: to the log].
     #[arg(long, value_name = "FILE")]
     pub(crate) audit_log: Option<PathBuf>,

@@ -14,6 +14,7 @@ use crate::audit::{AuditEntry, AuditLog};
 use crate::error::{Result, SqlError, SqlErrorKind};
 use crate::service::Clock;
 use crate::settings::Limits;
+use crate::statement::redact;
 
 /// `system.queries` tells of so many that have ended.
 const ENDED_KEPT: usize = 1000;
@@ -159,7 +160,7 @@ impl Queries {
             query: None,
             statement: Some(statement.to_owned()),
             outcome: outcome.to_owned(),
-            error: Some(error.message.clone()),
+            error: Some(redact::cut(&error.message)),
             rows: 0,
             bytes: 0,
             seconds: started.elapsed().as_secs_f64(),
@@ -203,7 +204,7 @@ impl Shared {
             Err(error) if error.kind == SqlErrorKind::TimedOut => (QueryState::Failed, "timed_out"),
             Err(_) => (QueryState::Failed, "failed"),
         };
-        let error = outcome.as_ref().err().map(|error| error.message.clone());
+        let error = outcome.as_ref().err().map(|error| redact::cut(&error.message));
         let mut view = query.view(state);
         (view.ended_at, view.error) = (Some(ended_at), error.clone());
         let entry = AuditEntry {

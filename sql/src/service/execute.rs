@@ -9,6 +9,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use futures::{StreamExt, stream};
 
 use super::Inner;
+use crate::access::Role;
 use crate::call::JobCall;
 use crate::error::{Result, SqlError, SqlErrorKind};
 use crate::near;
@@ -57,6 +58,7 @@ struct PlanWork {
     progress: RunProgress,
     promised: SchemaRef,
     is_explained: bool,
+    role: Role,
     result_bytes: u64,
 }
 
@@ -78,6 +80,7 @@ async fn begin(
                 progress: progress.clone(),
                 promised: Arc::clone(&prepared.result),
                 is_explained: prepared.kind == StatementKind::Explain,
+                role: prepared.session.principal().role,
                 result_bytes,
             })))
         }
@@ -89,7 +92,10 @@ async fn begin(
             session.change_options(|options| written = option.write(options, value.clone()));
             written.map(|()| Work::Done(Vec::new()))
         }
-        Action::Call(call) => Ok(Work::Call(call.clone(), Arc::clone(&inner.environment.runs))),
+        Action::Call(call) => {
+            inner.check_places(call)?;
+            Ok(Work::Call(call.clone(), Arc::clone(&inner.environment.runs)))
+        }
         Action::CreateTable(table) => create(inner, table).await.map(|()| Work::Done(Vec::new())),
         Action::DropTable { name, if_exists } => {
             drop_table(inner, name, *if_exists).await.map(|()| Work::Done(Vec::new()))
@@ -99,7 +105,7 @@ async fn begin(
 
 /// Takes the plan that was made to prepare the statement while it is new, or makes another.
 async fn plan(inner: &Inner, prepared: &Prepared, query: &Query) -> Result<Planned> {
-    if let Some(planned) = prepared.take_plan() {
+    if let Some(planned) = prepared.take_plan(inner.catalog.changes()) {
         return Ok(planned);
     }
     let mut planned = inner.planner.plan(&prepared.session, query, &prepared.sql).await?;
@@ -128,6 +134,7 @@ fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
 }
 
 async fn create(inner: &Inner, table: &NewTable) -> Result<()> {
+    inner.places.check(&table.settings.url)?;
     if table.if_not_exists && inner.catalog.declared().contains_key(&table.name) {
         return Ok(());
     }
@@ -167,12 +174,12 @@ impl Work {
 
 impl PlanWork {
     async fn rows(self) -> Result<Rows> {
-        let Self { query_id, planned, physical, progress, promised, is_explained, result_bytes } = self;
+        let Self { query_id, planned, physical, progress, promised, is_explained, role, result_bytes } = self;
         let begun = physical.execution.stream(&query_id, physical.plan, &planned.context, &progress).await;
         let rows = begun.map_err(|error| sized(error.into(), result_bytes))?;
         let rates = planned.rates.clone();
         let told = match rates.as_ref().filter(|_| is_explained) {
-            Some(rates) => vec![explained(&promised, rates.describe())],
+            Some(rates) => vec![explained(&promised, rates.describe(role))],
             None => Vec::new(),
         };
         let rows = rows.map(move |batch| {

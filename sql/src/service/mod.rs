@@ -3,7 +3,8 @@
 mod execute;
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
 
 use cambist_engine::execution::StreamExecution;
 use cambist_engine::rates::RateBooks;
@@ -12,20 +13,21 @@ use cambist_engine::store::Stores;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use futures::StreamExt;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::access::Principal;
 use crate::audit::AuditLog;
+use crate::call::JobCall;
 use crate::catalog::{Catalog, Opening};
 use crate::error::{Result, SqlError, SqlErrorKind};
 use crate::options::SessionOption;
 use crate::places::Places;
 use crate::planning::{self, Planned, Planner, output, parameters};
-use crate::prepared::{Prepared, StatementKind, no_columns};
+use crate::prepared::{FreshPlan, Prepared, StatementKind, no_columns};
+use crate::preparing::Preparing;
 use crate::queries::{Queries, QueryView, Refusal};
 use crate::rates::RateShelf;
-use crate::runs::{Executors, Runs};
+use crate::runs::{Executors, NotedRuns, Runs};
 use crate::session::{Session, SessionOptions};
 use crate::settings::SqlSettings;
 use crate::statement::{Action, PUBLIC, Parsed, Query, redact};
@@ -72,12 +74,11 @@ struct Inner {
     settings: SqlSettings,
     environment: Environment,
     catalog: Arc<Catalog>,
-    places: Places,
+    places: Arc<Places>,
     queries: Queries,
     shelf: Arc<RateShelf>,
     planner: Planner,
-    /// Statements that are being prepared, beside those that are at work.
-    preparing: Semaphore,
+    preparing: Preparing,
 }
 
 /// A table as metadata calls tell of it.
@@ -96,6 +97,9 @@ pub struct TableEntry {
 /// Tables that a metadata call opens at once.
 const OPENED_AT_ONCE: usize = 8;
 
+/// Rates that another process has pinned are left alone so long after its longest statement must have ended.
+const LEFTOVER_AGE: Duration = Duration::from_secs(86_400);
+
 /// The one catalog's name.
 pub const CATALOG: &str = "cambist";
 
@@ -104,10 +108,13 @@ impl SqlService {
     ///
     /// # Errors
     /// Where the settings contradict themselves, or the declared tables cannot be read.
-    pub async fn start(settings: SqlSettings, environment: Environment) -> Result<Self> {
+    pub async fn start(settings: SqlSettings, mut environment: Environment) -> Result<Self> {
         let stores = environment.stores.clone();
+        let places = Arc::new(Places::of(&settings)?);
         let catalog = Catalog::start(&settings.tables, stores.clone(), &environment.state_url).await?;
+        let catalog = catalog.with_places(Arc::clone(&places)).with_rates_age_max(settings.rates.refresh());
         let catalog = Arc::new(catalog);
+        environment.runs = Arc::new(NotedRuns::new(environment.runs, Arc::clone(&catalog)));
         let books = Arc::new(RateBooks::new(stores.clone()));
         let clock = Arc::clone(&environment.clock);
         let shelf = RateShelf::new(
@@ -121,12 +128,14 @@ impl SqlService {
         shelf
             .choose(&SessionOptions::default())
             .map_err(|error| SqlError { message: format!("rates: {}", error.message), ..error })?;
+        if environment.execution.is_remote() {
+            shelf.remove_leftovers(settings.run_time_max() + LEFTOVER_AGE).await;
+        }
         let shelf = Arc::new(shelf);
-        let places = Places::of(&settings)?;
         let at_once_max = settings.concurrent_queries_max();
         let queries = Queries::new(clock, Arc::clone(&environment.audit), at_once_max);
-        let planner = Planner::new(&environment, &catalog, &queries, &shelf, &books)?;
-        let preparing = Semaphore::new(at_once_max);
+        let planner = Planner::new(&environment, &catalog, &queries, &shelf, &books, settings.memory_bytes)?;
+        let preparing = Preparing::new(at_once_max);
         let inner = Inner { settings, environment, catalog, places, queries, shelf, planner, preparing };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -212,14 +221,12 @@ impl SqlService {
         noted: &mut &'static str,
     ) -> Result<Prepared> {
         let inner = &self.inner;
-        let _permit = inner.preparing.try_acquire().map_err(|_| {
-            let error = SqlError::new(SqlErrorKind::Exhausted, "too many statements are being prepared");
-            error.with_hint("try again in a moment")
-        })?;
+        let principal = session.principal();
+        let _counted = inner.preparing.begin(principal, inner.settings.limits_of(principal.role))?;
         let parsed = Parsed::read(sql)?;
         let kind = parsed.kind;
         *noted = kind.as_str();
-        let role = session.principal().role;
+        let role = principal.role;
         if !role.may(kind) {
             let error = SqlError::denied(format!("a {role} may not {}", kind.as_str()));
             return Err(error.with_hint(format!("this takes the role `{}`", kind.needs())));
@@ -234,7 +241,7 @@ impl SqlService {
             result: no_columns(),
             parameters: no_columns(),
             values: None,
-            planned: Mutex::default(),
+            planned: FreshPlan::default(),
         };
         match &*Arc::clone(&prepared.action) {
             Action::Query(query) => {
@@ -242,14 +249,14 @@ impl SqlService {
                 prepared.result = output::readable(planned.plan.schema().as_arrow());
                 let parameters = parameters::schema(&planned.plan, &query.parameters);
                 prepared.parameters = planning::failure::planned(parameters)?;
-                prepared.planned = Mutex::new(Some(planned));
+                prepared.planned = FreshPlan::of(planned);
             }
             Action::ShowOptions(_) => prepared.result = options_columns(),
             Action::SetOption(option, value) => {
                 inner.set_option(session, &mut session.options(), *option, value.clone())?;
             }
             Action::Call(call) => {
-                call.places().iter().try_for_each(|place| inner.places.check(place))?;
+                inner.check_places(call)?;
                 prepared.result = system::runs::call_columns();
             }
             Action::CreateTable(table) => inner.places.check(&table.settings.url)?,
@@ -284,17 +291,20 @@ impl SqlService {
             result: Arc::clone(&prepared.result),
             parameters: no_columns(),
             values: None,
-            planned: Mutex::default(),
+            planned: FreshPlan::default(),
         };
         let Action::Query(query) = &*prepared.action else { return Ok(bound) };
-        let mut planned = match prepared.take_plan() {
+        let principal = prepared.session.principal();
+        let _counted =
+            self.inner.preparing.begin(principal, self.inner.settings.limits_of(principal.role))?;
+        let mut planned = match prepared.take_plan(self.inner.catalog.changes()) {
             Some(planned) => planned,
             None => self.planned(&prepared.session, query, &prepared.sql).await?,
         };
         planned.plan = planning::failure::planned(planned.plan.with_param_values(values.clone()))?;
         bound.result = output::readable(planned.plan.schema().as_arrow());
         bound.values = Some(values);
-        bound.planned = Mutex::new(Some(planned));
+        bound.planned = FreshPlan::of(planned);
         Ok(bound)
     }
 
@@ -322,6 +332,11 @@ impl SqlService {
 }
 
 impl Inner {
+    /// Checks the places that a call names. What lies there may be another thing later.
+    fn check_places(&self, call: &JobCall) -> Result<()> {
+        call.places().iter().try_for_each(|place| self.places.check(place))
+    }
+
     /// Sets an option where its value is good.
     fn set_option(
         &self,

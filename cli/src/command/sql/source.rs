@@ -16,6 +16,7 @@ use futures::{Stream, StreamExt};
 
 use super::failure::{of_client, of_sql};
 use crate::arguments::{LoginArguments, SqlArguments};
+use crate::command::executor::memory_bytes;
 use crate::{clock, environment, output};
 
 /// The name under which `--rates` declares its folder.
@@ -140,6 +141,7 @@ async fn settings(arguments: &SqlArguments) -> Result<SqlSettings> {
         None => SqlSettings::default(),
     };
     settings.allows_every_location = true;
+    settings.memory_bytes = usize::try_from(memory_bytes(arguments.memory_mib, 1)).ok();
     for text in &arguments.tables {
         let (name, url) = text
             .split_once('=')

@@ -86,6 +86,7 @@ impl FlightServer {
             results: bound(settings.tickets_per_user, settings.ticket_lifetime)?,
             statements: bound(settings.statements_per_user, settings.session_idle)?,
             batch_bytes: settings.batch_bytes,
+            is_tls: identity.is_some(),
             stopping,
             sql,
         })?;

@@ -24,16 +24,17 @@ impl Inner {
         let (work, running) = self.results.redeem(caller, ticket, self.clock.now())?;
         let mut stopped = running.stopped(&self.stopping);
         let messages = match work {
-            Work::Query { prepared, parameters } => {
+            Work::Query(prepared) => {
                 let executed = tokio::select! {
                     status = &mut stopped => return Err(status),
-                    executed = self.sql.execute(&prepared, parameters.as_ref()) => executed.map_err(status_of)?,
+                    executed = self.sql.execute(&prepared, None) => executed.map_err(status_of)?,
                 };
                 running.set_query(&executed.query_id, self.clock.now());
                 self.encode(executed.schema, executed.rows.map_err(status_of).boxed())
             }
-            Work::Rows { schema, batches } => {
-                self.encode(schema, futures::stream::iter(batches.into_iter().map(Ok)).boxed())
+            Work::Begun(executed) => {
+                running.set_query(&executed.query_id, self.clock.now());
+                self.encode(executed.schema, executed.rows.map_err(status_of).boxed())
             }
             Work::Metadata(command) => {
                 let rows = self.facts.rows(&self.sql, &caller.session, command).await?;

@@ -54,6 +54,7 @@ struct Inner {
     statements: Statements,
     facts: Facts,
     batch_bytes: usize,
+    is_tls: bool,
     stopping: watch::Receiver<bool>,
 }
 
@@ -66,6 +67,7 @@ pub(crate) struct Parts {
     pub(crate) results: Bound,
     pub(crate) statements: Bound,
     pub(crate) batch_bytes: usize,
+    pub(crate) is_tls: bool,
     /// Becomes true when results shall no longer flow.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -80,6 +82,7 @@ impl Endpoint {
             statements: Statements::new(parts.statements),
             facts: Facts::new()?,
             batch_bytes: parts.batch_bytes,
+            is_tls: parts.is_tls,
             stopping: parts.stopping,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -110,7 +113,7 @@ impl Endpoint {
             let caller = self.inner.authenticator.admit(metadata, &Connection::of(extensions)).await?;
             let mut response = Response::new(answer(&self.inner, &caller).await?);
             if let Some(cookie) = &caller.cookie {
-                set_cookie(response.metadata_mut(), cookie);
+                set_cookie(response.metadata_mut(), cookie, self.inner.is_tls);
             }
             Ok(response)
         });

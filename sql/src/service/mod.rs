@@ -143,12 +143,25 @@ impl SqlService {
 
     /// Cancels a query: its sender's own, or anybody's where an admin asks. Tells whether it was running.
     ///
-    /// Its work is dropped, and its rows end with [`SqlErrorKind::Cancelled`].
+    /// Its work is dropped, and its rows end with [`SqlErrorKind::Cancelled`]. The run that a `CALL` waits for is
+    /// cancelled first.
     ///
     /// # Errors
-    /// Where the query is somebody else's.
+    /// Where the query is somebody else's. [`SqlErrorKind::Conflict`] where it waits for a run whose commit has
+    /// begun: it goes on.
     pub async fn cancel(&self, principal: &Principal, query_id: &str) -> Result<bool> {
-        self.inner.queries.cancel(principal, query_id)
+        let Inner { queries, environment, .. } = &*self.inner;
+        let Some(run_id) = queries.run_of(principal, query_id)? else {
+            return queries.cancel(principal, query_id);
+        };
+        environment.runs.cancel(&run_id).await?;
+        queries.cancel(principal, query_id)?;
+        Ok(true)
+    }
+
+    /// Waits until a query has ended, its rows made and not necessarily read; at once where none of that id runs.
+    pub async fn ended(&self, query_id: &str) {
+        self.inner.queries.ended(query_id).await;
     }
 
     /// Returns the queries that run and the last ones that did, newest first, everybody's.
@@ -300,8 +313,8 @@ impl SqlService {
 
     /// Executes a statement, with a row of values for its parameters.
     ///
-    /// The work goes on while its rows are read; dropping them cancels it. A `CALL` is different: its run goes on
-    /// whether or not somebody waits for its row.
+    /// The work goes on while its rows are read; dropping them cancels it. A `CALL` is different: its run is
+    /// submitted when this returns, and goes on whether or not somebody waits for its row.
     ///
     /// # Errors
     /// Where a limit of the user is reached, or the statement cannot be planned any more. What fails later is told

@@ -49,7 +49,10 @@ pub(super) fn cookie(metadata: &MetadataMap) -> Option<String> {
 /// Offers a cookie; `is_tls` says that it never travels in the open.
 pub(crate) fn set_cookie(metadata: &mut MetadataMap, cookie: &Secret, is_tls: bool) {
     let secure = if is_tls { "; Secure" } else { "" };
-    insert(metadata, &format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict{secure}", cookie.reveal_text()));
+    insert(
+        metadata,
+        &format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict{secure}", cookie.reveal_text()),
+    );
 }
 
 /// Takes our cookie back.

@@ -81,7 +81,7 @@ impl Inner {
             }
             SET_OPTIONS => {
                 let request: SetSessionOptionsRequest = decode(&action.body)?;
-                Ok(Some(set_options(&caller.session, request)?.encode_to_vec().into()))
+                Ok(Some(set_options(&self.sql, &caller.session, request)?.encode_to_vec().into()))
             }
             GET_OPTIONS => {
                 let GetSessionOptionsRequest {} = decode(&action.body)?;
@@ -123,7 +123,8 @@ impl Inner {
     }
 
     async fn cancel(&self, caller: &Caller, info: &FlightInfo) -> Result<CancelStatus, Status> {
-        let fetchable = info.endpoint.iter().take(ENDPOINTS_MAX).filter_map(|endpoint| endpoint.ticket.clone());
+        let fetchable =
+            info.endpoint.iter().take(ENDPOINTS_MAX).filter_map(|endpoint| endpoint.ticket.clone());
         // A call that is polled has its ticket here until its row is there.
         let polled = (!info.app_metadata.is_empty()).then(|| Ticket::new(info.app_metadata.clone()));
         let mut found = false;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::sql::{Any, Command};
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo, SchemaAsIpc, SchemaResult, Ticket};
+use arrow_flight::{
+    FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo, SchemaAsIpc, SchemaResult, Ticket,
+};
 use cambist_sql::{Executed, Prepared, StatementKind};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
@@ -84,7 +86,8 @@ impl Inner {
         };
         // Who asks meanwhile waits as long as a submission takes.
         let mut latest = latest.lock().await;
-        let taken_back = latest.take().and_then(|name| self.results.take_back(caller, &name, self.clock.now()));
+        let taken_back =
+            latest.take().and_then(|name| self.results.take_back(caller, &name, self.clock.now()));
         let work = match taken_back {
             Some(work) => work,
             None => Work::Begun(self.execute(&ready).await?),

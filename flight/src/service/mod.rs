@@ -88,6 +88,16 @@ impl Endpoint {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Refuses a call before its message is read, where its sender will not be recognised.
+    pub(crate) fn screen(&self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let connection = Connection::of(request.extensions());
+        if let Some(place) = self.inner.authenticator.screen(request.metadata(), &connection)? {
+            // It is kept with the call.
+            request.extensions_mut().insert(place);
+        }
+        Ok(request)
+    }
+
     /// Returns how many results, statements and sessions are kept.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> (usize, usize, usize) {

@@ -144,15 +144,13 @@ impl Results {
 
     /// Returns the call that a ticket stands for, where it was not fetched yet.
     pub(super) fn begun(&self, caller: &Caller, ticket: &Ticket, now: Timestamp) -> Option<Begun> {
-        let found = self.pending.of_user(&name_of(ticket)?, caller.user(), now, |pending| {
-            match &pending.state {
-                State::Waiting(Work::Begun(begun)) if is_of(pending, caller) => Some(Begun {
-                    query_id: begun.query_id.clone(),
-                    schema: Arc::clone(&begun.schema),
-                }),
+        let found =
+            self.pending.of_user(&name_of(ticket)?, caller.user(), now, |pending| match &pending.state {
+                State::Waiting(Work::Begun(begun)) if is_of(pending, caller) => {
+                    Some(Begun { query_id: begun.query_id.clone(), schema: Arc::clone(&begun.schema) })
+                }
                 _ => None,
-            }
-        });
+            });
         found.flatten()
     }
 

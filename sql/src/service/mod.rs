@@ -1,36 +1,39 @@
 //! The service: prepares statements and executes them.
 
 mod execute;
+mod session_options;
+mod tables;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use cambist_engine::execution::StreamExecution;
 use cambist_engine::rates::RateBooks;
-use cambist_engine::record::GroupPlan;
 use cambist_engine::store::Stores;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use futures::StreamExt;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::access::Principal;
 use crate::audit::AuditLog;
-use crate::catalog::{Catalog, Opening};
+use crate::catalog::Catalog;
 use crate::error::{Result, SqlError, SqlErrorKind};
 use crate::options::SessionOption;
 use crate::places::Places;
 use crate::planning::{self, Planned, Planner, output, parameters};
-use crate::prepared::{Prepared, StatementKind, no_columns};
+use crate::prepared::{Prepared, no_columns};
 use crate::queries::{Queries, QueryView, Refusal};
 use crate::rates::RateShelf;
 use crate::runs::{Executors, Runs};
 use crate::session::{Session, SessionOptions};
 use crate::settings::SqlSettings;
-use crate::statement::{Action, PUBLIC, Parsed, Query, redact};
+use crate::statement::{Action, Parsed, Query, redact};
 use crate::stream::Executed;
 use crate::system;
+
+pub use session_options::RefusedOption;
+pub use tables::TableEntry;
 
 /// Tells the present instant.
 pub type Clock = Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>;
@@ -79,22 +82,6 @@ struct Inner {
     /// Statements that are being prepared, beside those that are at work.
     preparing: Semaphore,
 }
-
-/// A table as metadata calls tell of it.
-#[derive(Clone, Debug)]
-pub struct TableEntry {
-    /// `public` or `system`.
-    pub schema: String,
-    /// Its name.
-    pub name: String,
-    /// `TABLE` or `SYSTEM TABLE`.
-    pub table_type: &'static str,
-    /// Its columns, of types that every client can read; none where they were not asked for or are not known.
-    pub columns: Option<SchemaRef>,
-}
-
-/// Tables that a metadata call opens at once.
-const OPENED_AT_ONCE: usize = 8;
 
 /// The one catalog's name.
 pub const CATALOG: &str = "cambist";
@@ -167,38 +154,6 @@ impl SqlService {
     /// Returns the queries that run and the last ones that did, newest first, everybody's.
     pub fn queries(&self) -> Vec<QueryView> {
         self.inner.queries.list()
-    }
-
-    /// Returns the tables that the session's user may read, with their columns where `with_columns` is set: the
-    /// declared ones in schema `public`, ours in `system`.
-    ///
-    /// # Errors
-    /// Never for one table that cannot be opened: it is told without columns.
-    pub async fn tables(&self, session: &Session, with_columns: bool) -> Result<Vec<TableEntry>> {
-        let inner = &self.inner;
-        let is_reader = session.principal().role.may(StatementKind::Select);
-        if !is_reader {
-            return Ok(Vec::new());
-        }
-        let groups = GroupPlan { slots: 1, task_bytes: None };
-        let opening = Opening { groups, now: (inner.environment.clock)() };
-        let declared = inner.catalog.declared().into_keys();
-        let entry = |name: String| {
-            let (catalog, opening) = (&inner.catalog, &opening);
-            async move {
-                let columns = if with_columns { columns_of(catalog, &name, opening).await } else { None };
-                TableEntry { schema: PUBLIC.to_owned(), name, table_type: "TABLE", columns }
-            }
-        };
-        let mut tables: Vec<TableEntry> =
-            futures::stream::iter(declared.map(entry)).buffered(OPENED_AT_ONCE).collect().await;
-        tables.extend(system::NAMES.iter().map(|name| TableEntry {
-            schema: "system".to_owned(),
-            name: (*name).to_owned(),
-            table_type: "SYSTEM TABLE",
-            columns: system::columns(name).filter(|_| with_columns),
-        }));
-        Ok(tables)
     }
 
     /// Reads, checks and plans one statement.
@@ -363,14 +318,4 @@ impl Inner {
 fn options_columns() -> SchemaRef {
     let field = |name: &str| Field::new(name, DataType::Utf8, true);
     Arc::new(Schema::new(vec![field("name"), field("value"), field("description")]))
-}
-
-async fn columns_of(catalog: &Catalog, name: &str, opening: &Opening) -> Option<SchemaRef> {
-    match catalog.open(name, opening).await {
-        Ok(opened) => opened.map(|table| output::readable(&table.schema())),
-        Err(error) => {
-            tracing::warn!(table = name, %error, "a table cannot be opened, its columns are not told");
-            None
-        }
-    }
 }

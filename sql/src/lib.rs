@@ -33,7 +33,7 @@ pub use error::{Result, SqlError, SqlErrorKind};
 pub use prepared::{Prepared, StatementKind};
 pub use queries::{QueryState, QueryView};
 pub use runs::{ExecutorRow, Executors, NoExecutors, RunRow, Runs};
-pub use service::{CATALOG, Clock, Environment, SqlService, TableEntry};
+pub use service::{CATALOG, Clock, Environment, RefusedOption, SqlService, TableEntry};
 pub use session::{Session, SessionOptions};
 pub use settings::{Limits, RatesSettings, SqlSettings};
 pub use stream::{Executed, Rows};

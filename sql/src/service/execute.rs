@@ -47,8 +47,8 @@ enum Work {
     Done(Vec<RecordBatch>),
     /// A plan is to be run.
     Plan(Box<PlanWork>),
-    /// A job is to be run.
-    Call(JobCall, Arc<dyn Runs>),
+    /// A run that was submitted is to be waited for.
+    Run { run_id: String, runs: Arc<dyn Runs> },
 }
 
 struct PlanWork {
@@ -92,9 +92,9 @@ async fn begin(
             session.change_options(|options| written = option.write(options, value.clone()));
             written.map(|()| Work::Done(Vec::new()))
         }
-        Action::Call(call) => {
-            inner.check_places(call)?;
-            Ok(Work::Call(call.clone(), Arc::clone(&inner.environment.runs)))
+        Action::Call(job_call) => {
+            inner.check_places(job_call)?;
+            call(job_call, &inner.environment.runs, running).await
         }
         Action::CreateTable(table) => create(inner, table).await.map(|()| Work::Done(Vec::new())),
         Action::DropTable { name, if_exists } => {
@@ -163,9 +163,8 @@ impl Work {
         match self {
             Self::Done(batches) => Ok(Box::pin(stream::iter(batches.into_iter().map(Ok)))),
             Self::Plan(work) => work.rows().await,
-            Self::Call(call, runs) => {
-                let run = run(&call, runs.as_ref()).await?;
-                let row = call_row(&run)?;
+            Self::Run { run_id, runs } => {
+                let row = call_row(&ended(&run_id, runs.as_ref()).await?)?;
                 Ok(Box::pin(stream::iter([Ok(row)])))
             }
         }
@@ -205,25 +204,32 @@ fn explained(promised: &SchemaRef, rates: String) -> Result<RecordBatch> {
     batch(promised, columns)
 }
 
-async fn run(call: &JobCall, runs: &dyn Runs) -> Result<RunRow> {
-    match call {
-        JobCall::CancelRun { run_id } => runs.cancel(run_id).await,
+/// Does what a `CALL` asks for, but does not wait for a run's end: whoever executes the statement learns at once
+/// whether the run was accepted.
+async fn call(call: &JobCall, runs: &Arc<dyn Runs>, running: &Running) -> Result<Work> {
+    let run = match call {
+        JobCall::CancelRun { run_id } => runs.cancel(run_id).await?,
         JobCall::Run { job, options, wait } => {
             let submitted = runs.submit(job, options.clone()).await?;
-            if !wait {
-                return Ok(submitted);
+            if *wait {
+                running.set_run(&submitted.run_id);
+                return Ok(Work::Run { run_id: submitted.run_id, runs: Arc::clone(runs) });
             }
-            let ended = runs.wait(&submitted.run_id).await?;
-            match (&ended.error, ended.state.as_str()) {
-                (None, "cancelled") => Err(SqlError::new(
-                    SqlErrorKind::Conflict,
-                    format!("the run `{}` was cancelled", ended.run_id),
-                )),
-                (None, "failed") => Err(failed(&ended, "it does not say why")),
-                (Some(error), _) => Err(failed(&ended, error)),
-                (None, _) => Ok(ended),
-            }
+            submitted
         }
+    };
+    Ok(Work::Done(vec![call_row(&run)?]))
+}
+
+async fn ended(run_id: &str, runs: &dyn Runs) -> Result<RunRow> {
+    let ended = runs.wait(run_id).await?;
+    match (&ended.error, ended.state.as_str()) {
+        (None, "cancelled") => {
+            Err(SqlError::new(SqlErrorKind::Cancelled, format!("the run `{run_id}` was cancelled")))
+        }
+        (None, "failed") => Err(failed(&ended, "it does not say why")),
+        (Some(error), _) => Err(failed(&ended, error)),
+        (None, _) => Ok(ended),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The service: prepares statements and executes them.
 
 mod execute;
+mod session_options;
+mod tables;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,31 +10,32 @@ use std::time::Duration;
 
 use cambist_engine::execution::StreamExecution;
 use cambist_engine::rates::RateBooks;
-use cambist_engine::record::GroupPlan;
 use cambist_engine::store::Stores;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use futures::StreamExt;
 use tokio::time::Instant;
 
 use crate::access::Principal;
 use crate::audit::AuditLog;
 use crate::call::JobCall;
-use crate::catalog::{Catalog, Opening};
+use crate::catalog::Catalog;
 use crate::error::{Result, SqlError, SqlErrorKind};
 use crate::options::SessionOption;
 use crate::places::Places;
 use crate::planning::{self, Planned, Planner, output, parameters};
-use crate::prepared::{FreshPlan, Prepared, StatementKind, no_columns};
+use crate::prepared::{FreshPlan, Prepared, no_columns};
 use crate::preparing::Preparing;
 use crate::queries::{Queries, QueryView, Refusal};
 use crate::rates::RateShelf;
 use crate::runs::{Executors, NotedRuns, Runs};
 use crate::session::{Session, SessionOptions};
 use crate::settings::SqlSettings;
-use crate::statement::{Action, PUBLIC, Parsed, Query, redact};
+use crate::statement::{Action, Parsed, Query, redact};
 use crate::stream::Executed;
 use crate::system;
+
+pub use session_options::RefusedOption;
+pub use tables::TableEntry;
 
 /// Tells the present instant.
 pub type Clock = Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>;
@@ -80,22 +83,6 @@ struct Inner {
     planner: Planner,
     preparing: Preparing,
 }
-
-/// A table as metadata calls tell of it.
-#[derive(Clone, Debug)]
-pub struct TableEntry {
-    /// `public` or `system`.
-    pub schema: String,
-    /// Its name.
-    pub name: String,
-    /// `TABLE` or `SYSTEM TABLE`.
-    pub table_type: &'static str,
-    /// Its columns, of types that every client can read; none where they were not asked for or are not known.
-    pub columns: Option<SchemaRef>,
-}
-
-/// Tables that a metadata call opens at once.
-const OPENED_AT_ONCE: usize = 8;
 
 /// Rates that another process has pinned are left alone so long after its longest statement must have ended.
 const LEFTOVER_AGE: Duration = Duration::from_secs(86_400);
@@ -152,49 +139,30 @@ impl SqlService {
 
     /// Cancels a query: its sender's own, or anybody's where an admin asks. Tells whether it was running.
     ///
-    /// Its work is dropped, and its rows end with [`SqlErrorKind::Cancelled`].
+    /// Its work is dropped, and its rows end with [`SqlErrorKind::Cancelled`]. The run that a `CALL` waits for is
+    /// cancelled first.
     ///
     /// # Errors
-    /// Where the query is somebody else's.
+    /// Where the query is somebody else's. [`SqlErrorKind::Conflict`] where it waits for a run whose commit has
+    /// begun: it goes on.
     pub async fn cancel(&self, principal: &Principal, query_id: &str) -> Result<bool> {
-        self.inner.queries.cancel(principal, query_id)
+        let Inner { queries, environment, .. } = &*self.inner;
+        let Some(run_id) = queries.run_of(principal, query_id)? else {
+            return queries.cancel(principal, query_id);
+        };
+        environment.runs.cancel(&run_id).await?;
+        queries.cancel(principal, query_id)?;
+        Ok(true)
+    }
+
+    /// Waits until a query has ended, its rows made and not necessarily read; at once where none of that id runs.
+    pub async fn ended(&self, query_id: &str) {
+        self.inner.queries.ended(query_id).await;
     }
 
     /// Returns the queries that run and the last ones that did, newest first, everybody's.
     pub fn queries(&self) -> Vec<QueryView> {
         self.inner.queries.list()
-    }
-
-    /// Returns the tables that the session's user may read, with their columns where `with_columns` is set: the
-    /// declared ones in schema `public`, ours in `system`.
-    ///
-    /// # Errors
-    /// Never for one table that cannot be opened: it is told without columns.
-    pub async fn tables(&self, session: &Session, with_columns: bool) -> Result<Vec<TableEntry>> {
-        let inner = &self.inner;
-        let is_reader = session.principal().role.may(StatementKind::Select);
-        if !is_reader {
-            return Ok(Vec::new());
-        }
-        let groups = GroupPlan { slots: 1, task_bytes: None };
-        let opening = Opening { groups, now: (inner.environment.clock)() };
-        let declared = inner.catalog.declared().into_keys();
-        let entry = |name: String| {
-            let (catalog, opening) = (&inner.catalog, &opening);
-            async move {
-                let columns = if with_columns { columns_of(catalog, &name, opening).await } else { None };
-                TableEntry { schema: PUBLIC.to_owned(), name, table_type: "TABLE", columns }
-            }
-        };
-        let mut tables: Vec<TableEntry> =
-            futures::stream::iter(declared.map(entry)).buffered(OPENED_AT_ONCE).collect().await;
-        tables.extend(system::NAMES.iter().map(|name| TableEntry {
-            schema: "system".to_owned(),
-            name: (*name).to_owned(),
-            table_type: "SYSTEM TABLE",
-            columns: system::columns(name).filter(|_| with_columns),
-        }));
-        Ok(tables)
     }
 
     /// Reads, checks and plans one statement.
@@ -310,8 +278,8 @@ impl SqlService {
 
     /// Executes a statement, with a row of values for its parameters.
     ///
-    /// The work goes on while its rows are read; dropping them cancels it. A `CALL` is different: its run goes on
-    /// whether or not somebody waits for its row.
+    /// The work goes on while its rows are read; dropping them cancels it. A `CALL` is different: its run is
+    /// submitted when this returns, and goes on whether or not somebody waits for its row.
     ///
     /// # Errors
     /// Where a limit of the user is reached, or the statement cannot be planned any more. What fails later is told
@@ -365,14 +333,4 @@ impl Inner {
 fn options_columns() -> SchemaRef {
     let field = |name: &str| Field::new(name, DataType::Utf8, true);
     Arc::new(Schema::new(vec![field("name"), field("value"), field("description")]))
-}
-
-async fn columns_of(catalog: &Catalog, name: &str, opening: &Opening) -> Option<SchemaRef> {
-    match catalog.open(name, opening).await {
-        Ok(opened) => opened.map(|table| output::readable(&table.schema())),
-        Err(error) => {
-            tracing::warn!(table = name, %error, "a table cannot be opened, its columns are not told");
-            None
-        }
-    }
 }

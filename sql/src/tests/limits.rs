@@ -39,6 +39,8 @@ async fn a_query_that_runs_for_ever_is_cancelled() {
     let mut executed = bench.service.execute(&prepared, None).await.unwrap();
     let refused = bench.read("SELECT 1").await.unwrap_err();
     assert_eq!(refused.kind, SqlErrorKind::Exhausted);
+    let refused = bench.service.tables(&session, |_, _| false).await.unwrap_err();
+    assert_eq!(refused.kind, SqlErrorKind::Exhausted);
     assert!(bench.service.cancel(session.principal(), &executed.query_id).await.unwrap());
     assert_eq!(executed.rows.next().await.unwrap().unwrap_err().kind, SqlErrorKind::Cancelled);
     assert!(executed.rows.next().await.is_none());

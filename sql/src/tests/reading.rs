@@ -167,12 +167,25 @@ async fn tables_and_columns_are_told_though_one_cannot_be_opened() {
         assert_eq!(bench.read(sql).await.unwrap(), described, "{sql}");
     }
     let session = bench.session(Role::Reader);
-    let told = bench.service.tables(&session, true).await.unwrap();
+    let told = bench.service.tables(&session, |_, _| true).await.unwrap();
     let sales = told.iter().find(|table| table.name == "sales").unwrap();
     assert_eq!(sales.columns.as_ref().unwrap().fields().len(), 4);
     assert!(told.iter().any(|table| table.name == "gone" && table.columns.is_none()));
     assert!(told.iter().any(|table| table.schema == "system" && table.name == "queries"));
-    assert!(bench.service.tables(&session, false).await.unwrap().iter().all(|table| table.columns.is_none()));
+    let told =
+        bench.service.tables(&session, |schema, name| (schema, name) == ("public", "sales")).await.unwrap();
+    let known: Vec<&str> =
+        told.iter().filter(|table| table.columns.is_some()).map(|table| table.name.as_str()).collect();
+    assert_eq!(known, ["sales"]);
+    assert!(
+        bench
+            .service
+            .tables(&session, |_, _| false)
+            .await
+            .unwrap()
+            .iter()
+            .all(|table| table.columns.is_none())
+    );
 }
 
 #[tokio::test]

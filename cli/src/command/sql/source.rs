@@ -87,7 +87,7 @@ impl Source {
         };
         match self {
             Self::Embedded { sql, session } => {
-                let tables = sql.service().tables(session, false).await.unwrap_or_default();
+                let tables = sql.service().tables(session, |_, _| false).await.unwrap_or_default();
                 tables.iter().map(|table| qualified(&table.schema, &table.name)).collect()
             }
             Self::Server(connection) => {

@@ -49,14 +49,13 @@ pub trait Job: fmt::Debug + Send + Sync {
     /// allowed.
     fn prepare(&self, options: Value) -> Result<Box<dyn PreparedJob>>;
 
-    /// Reads options from a spec file's text, and checks at least that they are this job's.
+    /// Reads options from a spec file's text. The text may leave some to be given otherwise: what is missing is
+    /// for [`Job::prepare`] to say.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::Usage`] for text that is not TOML or not this job's.
+    /// [`crate::error::ErrorKind::Usage`] for text that is not TOML.
     fn options_from_toml(&self, text: &str) -> Result<Value> {
-        let options = options::from_toml::<Value>(&self.describe().name, text)?;
-        self.prepare(options.clone())?;
-        Ok(options)
+        options::from_toml::<Value>(&self.describe().name, text)
     }
 }
 

@@ -44,7 +44,7 @@ impl EmbeddedSql {
         let environment = Environment {
             stores,
             execution,
-            runs: Arc::new(ServiceRuns::new(jobs.clone())),
+            runs: Arc::new(ServiceRuns::within_command(jobs.clone())),
             executors: Arc::new(NoExecutors),
             audit: Arc::new(TracedAudit),
             clock,

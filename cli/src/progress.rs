@@ -43,6 +43,7 @@ impl ProgressLine {
 
     /// Shows `counts`, or what the run waits for where it does.
     pub(crate) fn show(&mut self, counts: ProgressCounts, waiting: Option<&str>) {
+        self.come_back();
         let is_counted = waiting.is_none() && counts.bytes_total > 0;
         if is_counted != self.is_counted {
             self.is_counted = is_counted;
@@ -67,6 +68,7 @@ impl ProgressLine {
 
     /// Shows what has come of a result whose length nobody knows.
     pub(crate) fn show_received(&mut self, rows: u64, bytes: u64) {
+        self.come_back();
         if self.is_counted {
             self.is_counted = false;
             self.set_style(WAITING);
@@ -81,9 +83,18 @@ impl ProgressLine {
         self.bar.tick();
     }
 
-    /// Takes the line away until it is shown again.
+    /// Takes the line away until it is shown again: what is printed meanwhile stands on lines of its own.
     pub(crate) fn hide(&self) {
-        self.bar.suspend(|| ());
+        self.bar.finish_and_clear();
+    }
+
+    /// Shows a line again that was taken away.
+    fn come_back(&self) {
+        if self.bar.is_finished() {
+            let elapsed = self.bar.elapsed();
+            self.bar.reset();
+            self.bar.set_elapsed(elapsed);
+        }
     }
 
     /// Takes the line away for good.

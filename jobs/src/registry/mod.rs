@@ -153,6 +153,14 @@ impl Registry {
         self.find(job)?.options_from_toml(text)
     }
 
+    /// Returns what the job of that name says of itself.
+    ///
+    /// # Errors
+    /// A usage error where there is none, with those that there are.
+    pub fn describe(&self, name: &str) -> Result<JobDescription> {
+        self.find(name).map(|job| job.describe())
+    }
+
     fn find(&self, name: &str) -> Result<&Arc<dyn Job>> {
         let named = self.jobs.iter().find(|job| job.describe().name == name);
         named.ok_or_else(|| {

@@ -7,15 +7,15 @@ use cambist_engine::files;
 use cambist_engine::location::Location;
 use cambist_engine::partition_writer::{ContentHash, WrittenFile};
 use cambist_engine::quarantine;
-use cambist_engine::table::{BatchState, CommitDraft, CommitOutcome, Staging, Table, TableKind};
+use cambist_engine::table::{BatchState, CommitDraft, Staging, Table, TableKind};
 
 use super::options::{SqlJobConfig, batch_of};
 use super::plan::{SqlJobPlan, plan};
 use super::report::{SqlJobDetails, SqlJobReport, SqlJobStatus};
 use super::write::Writing;
-use crate::commit::commit;
+use crate::commit::{Worked, conclude};
 use crate::context::{RunContext, RunPhase, seconds_since};
-use crate::error::{ErrorKind, JobError, Result};
+use crate::error::{JobError, Result};
 use crate::input::{of_files, of_table, running};
 use crate::normalize::{RULES_VERSION, data_file, partition_hashes};
 use crate::staged::StagingGuard;
@@ -41,36 +41,13 @@ pub(super) async fn run(config: &SqlJobConfig, context: &RunContext) -> Result<S
     }
     refuse_other_parameters(&table, config)?;
     let staged = StagingGuard::new(table.staging(&context.staging_name()));
-    let (mut report, draft) = match work(&table, config, context, staged.staging(), started).await {
-        Ok(Worked::Commit(report, draft)) => (*report, *draft),
-        Ok(Worked::AlreadyDone(report)) => {
-            staged.discard().await;
-            return Ok(*report);
-        }
-        Err(failed) => {
-            staged.discard().await;
-            return Err(failed);
-        }
+    let worked = work(&table, config, context, staged.staging(), started).await;
+    let committed = |report: &mut SqlJobReport, number| {
+        report.commit = number;
+        report.seconds = seconds_since(started);
     };
-    let digest = draft.input_digest.clone();
-    match commit(&mut table, context, staged, draft).await? {
-        CommitOutcome::Committed { number } => {
-            report.commit = number;
-            report.seconds = seconds_since(started);
-            Ok(report)
-        }
-        CommitOutcome::AlreadyDone { .. } => {
-            already_done(&table, config, context, &digest)?.ok_or_else(|| {
-                JobError::new(ErrorKind::Infrastructure, "a commit of equal inputs has vanished from the log")
-            })
-        }
-    }
-}
-
-/// What the work up to the commit came to.
-enum Worked {
-    AlreadyDone(Box<SqlJobReport>),
-    Commit(Box<SqlJobReport>, Box<CommitDraft>),
+    let before = |table: &Table, digest: &str| already_done(table, config, context, digest);
+    conclude(&mut table, context, staged, worked, committed, before).await
 }
 
 async fn work(
@@ -79,7 +56,7 @@ async fn work(
     context: &RunContext,
     staging: &Staging,
     started: Instant,
-) -> Result<Worked> {
+) -> Result<Worked<SqlJobReport>> {
     let plan = plan(config, context, staging).await?;
     if let Some(report) = already_done(table, config, context, &plan.input_digest)? {
         return Ok(Worked::AlreadyDone(Box::new(report)));

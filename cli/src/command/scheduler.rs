@@ -79,3 +79,29 @@ fn address_of(rpc_listen: SocketAddr) -> Result<String> {
     }
     Ok(rpc_listen.ip().to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::arguments::{Arguments, Command};
+
+    #[test]
+    fn what_says_how_sql_is_served_is_refused_where_it_is_not() {
+        for (given, flag) in [
+            ("--no-tls", "--no-tls"),
+            ("--config=server.toml", "--config"),
+            ("--credentials=users.toml", "--credentials"),
+            ("--audit-log=audit.jsonl", "--audit-log"),
+        ] {
+            let words = ["cambist", "scheduler", "--state-url=state", given];
+            let Command::Scheduler(arguments) = Arguments::parse_from(words).command else {
+                panic!("{given}")
+            };
+            let error = config(*arguments).unwrap_err();
+            assert_eq!(error.to_string(), format!("{flag} is given, and SQL is not served"));
+            assert!(error.hint.unwrap().contains("--flight-listen"));
+        }
+    }
+}

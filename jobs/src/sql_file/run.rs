@@ -109,9 +109,9 @@ fn refuse_other_parameters(table: &Table, config: &SqlJobConfig) -> Result<()> {
         return Ok(());
     }
     let live: BTreeSet<&str> = table.state().files(TableKind::Main).map(|file| file.batch.as_str()).collect();
-    let list = |names: &BTreeSet<&str>| match names.is_empty() {
-        true => "none".to_owned(),
-        false => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    let list = |names: &BTreeSet<&str>| {
+        let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        if quoted.is_empty() { "none".to_owned() } else { quoted.join(", ") }
     };
     let now: BTreeSet<&str> = config.values.keys().map(String::as_str).collect();
     for (name, batch) in table.state().batches() {

@@ -20,8 +20,8 @@ pub struct RunRow {
     pub state: String,
     /// Whether it has ended.
     pub is_over: bool,
-    /// When it was submitted.
-    pub submitted_at: jiff::Timestamp,
+    /// When it was submitted; none where its record does not tell.
+    pub submitted_at: Option<jiff::Timestamp>,
     /// When it ended.
     pub ended_at: Option<jiff::Timestamp>,
     /// How many attempts there were.
@@ -46,6 +46,11 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// # Errors
     /// Where the job or an option is not valid, or no more runs are taken.
     async fn submit(&self, job: &str, options: Map<String, Value>) -> Result<RunRow>;
+
+    /// Tells whether a run goes on when whoever submitted it goes away.
+    fn are_kept(&self) -> bool {
+        true
+    }
 
     /// Waits until a run has ended, and returns it.
     ///
@@ -114,6 +119,10 @@ impl NotedRuns {
 
 #[async_trait]
 impl Runs for NotedRuns {
+    fn are_kept(&self) -> bool {
+        self.runs.are_kept()
+    }
+
     async fn submit(&self, job: &str, options: Map<String, Value>) -> Result<RunRow> {
         let submitted = self.runs.submit(job, options).await;
         self.catalog.note_change();

@@ -91,6 +91,9 @@ fn tls(listen: SocketAddr, arguments: &FlightArguments) -> Result<Tls> {
 pub(super) fn credentials_file(given: Option<PathBuf>) -> Result<PathBuf> {
     match given {
         Some(path) => Ok(path),
-        None => Ok(environment::state_folder("users.toml", "--credentials")?),
+        None => match environment::given(environment::CREDENTIALS) {
+            Some(path) => Ok(PathBuf::from(path)),
+            None => environment::state_folder("users.toml", "--credentials"),
+        },
     }
 }

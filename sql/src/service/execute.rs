@@ -210,6 +210,10 @@ async fn call(call: &JobCall, runs: &Arc<dyn Runs>, running: &Running) -> Result
     let run = match call {
         JobCall::CancelRun { run_id } => runs.cancel(run_id).await?,
         JobCall::Run { job, options, wait } => {
+            if !wait && !runs.are_kept() {
+                let error = SqlError::invalid("`wait` is false, and a run ends with this process");
+                return Err(error.with_hint("leave `wait` out, or call the job at a server"));
+            }
             let submitted = runs.submit(job, options.clone()).await?;
             if *wait {
                 running.set_run(&submitted.run_id);

@@ -12,6 +12,7 @@ pub mod executor_id;
 pub mod failure;
 pub mod fault;
 pub mod files;
+mod filter_first;
 pub mod inline_join;
 mod json_text;
 pub mod lineage;

@@ -12,6 +12,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::bounded_function::bounded_functions;
+use crate::filter_first::FilterFirst;
 use crate::inline_join::InlineBuildSides;
 use crate::rates::RateBooks;
 use crate::store::{StoreRegistry, Stores};
@@ -102,6 +103,7 @@ pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<
         .with_runtime_env(runtime)
         .with_default_features()
         .with_physical_optimizer_rule(Arc::new(InlineBuildSides))
+        .with_physical_optimizer_rule(Arc::new(FilterFirst))
         .build();
     let functions = bounded_functions(state.scalar_functions());
     let context = SessionContext::new_with_state(state);

@@ -201,7 +201,6 @@ def anywhere(request):
     return found[0] if isinstance(found, tuple) else found
 
 
-@pytest.mark.xfail(strict=True, reason="DataFusion moves a projection below a filter, where it meets every row")
 def test_a_function_is_asked_only_for_the_rows_that_stay(anywhere):
     with anywhere.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SET cambist.rates_mode = 'instant'")
@@ -211,7 +210,6 @@ def test_a_function_is_asked_only_for_the_rows_that_stay(anywhere):
         assert cursor.fetchall() == [("GBP", decimal.Decimal("116.62")), ("INR", decimal.Decimal("1.00"))]
 
 
-@pytest.mark.xfail(strict=True, reason="the column rounds the instant of a commit down, to before the commit")
 def test_the_instant_that_is_told_of_a_commit_is_one_at_which_it_is_there(server):
     for commit, instant in server.rows("SELECT commit, CAST(committed_at AS TEXT) FROM system.commits "
                                        "WHERE \"table\" = 'history' ORDER BY commit"):

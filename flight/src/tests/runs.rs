@@ -35,7 +35,7 @@ impl StandingRuns {
             job: "compact".to_owned(),
             state: state.to_owned(),
             is_over: is_over(state),
-            submitted_at: jiff::Timestamp::UNIX_EPOCH,
+            submitted_at: Some(jiff::Timestamp::UNIX_EPOCH),
             ended_at: None,
             attempts: 1,
             records: 0,

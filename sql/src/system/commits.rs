@@ -4,6 +4,7 @@ use cambist_engine::table::{CommitRecord, TableChange};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::Result as PlanResult;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 use super::rows::{batch, counts, instant, instants, schema, texts};
 use crate::catalog::{Catalog, TableKind};
@@ -80,7 +81,7 @@ pub(super) async fn rows(catalog: &Catalog) -> PlanResult<RecordBatch> {
         vec![
             texts(all.iter().map(|(table, _)| Some(table))),
             counts(all.iter().map(|(_, one)| one.number)),
-            instants(all.iter().map(|(_, one)| one.committed_at.parse().ok())),
+            instants(all.iter().map(|(_, one)| told_instant(&one.committed_at))),
             texts(all.iter().map(|(_, one)| Some(&one.run_id))),
             texts(all.iter().map(|(_, one)| Some(&one.kind))),
             texts(all.iter().map(|(_, one)| Some(&one.batch))),
@@ -92,4 +93,11 @@ pub(super) async fn rows(catalog: &Catalog) -> PlanResult<RecordBatch> {
             texts(all.iter().map(|(_, one)| Some(&one.input_digest))),
         ],
     )
+}
+
+/// Returns the instant of a commit, up to the next microsecond: what `table_at` gives at the instant that is told
+/// includes the commit.
+fn told_instant(committed_at: &str) -> Option<Timestamp> {
+    let up = TimestampRound::new().smallest(Unit::Microsecond).mode(RoundMode::Ceil);
+    committed_at.parse::<Timestamp>().ok()?.round(up).ok()
 }

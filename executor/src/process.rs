@@ -22,6 +22,7 @@ use tonic::Code;
 
 use crate::config::ExecutorConfig;
 use crate::error::ExecutorError;
+use crate::stage::StageEngine;
 use crate::status::{self, Spills, Status};
 use crate::stop_signal::StopSignal;
 use crate::work_dir::WorkDir;
@@ -149,6 +150,7 @@ fn ballista_config(
         metric_collection_policy: ExecutorMetricCollectionPolicy::ProcessOnly,
         memory_pool_size: Some(config.memory_bytes),
         session_runtime_cache_capacity: SESSIONS_MAX,
+        override_execution_engine: Some(Arc::new(StageEngine::new())),
         override_function_registry: Some(parts.function_registry().map_err(session)?),
         override_runtime_producer: Some(runtime_producer(parts, work_dir, status.spills.clone())),
         override_config_producer: Some(parts.config_producer()),

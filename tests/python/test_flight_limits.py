@@ -109,11 +109,6 @@ def test_cancel_stops_the_work(server):
     wait_until_idle(server)
 
 
-# Ballista's shuffle writer does its work in tasks that live on when the one that waits for them is cancelled.
-GOES_ON = pytest.mark.xfail(run=False, reason="an executor goes on with a task that was cancelled")
-
-
-@GOES_ON
 def test_cancel_stops_the_work_of_executors(clustered):
     server, cluster = clustered
     with asking(server, ENDLESS_OF_A_FILE) as cursor:
@@ -143,7 +138,6 @@ def test_cancel_flight_info_stops_the_work(server):
     wait_until_idle(server)
 
 
-@GOES_ON
 def test_cancel_flight_info_stops_the_work_of_executors(clustered):
     server, cluster = clustered
     with raw_asking(server, ENDLESS_OF_A_FILE) as (raw, info):
@@ -171,7 +165,6 @@ def test_a_client_that_goes_away_ends_the_work(server):
     wait_until_idle(server)
 
 
-@GOES_ON
 def test_a_client_that_goes_away_ends_the_work_of_executors(clustered):
     server, cluster = clustered
     go_away(server, ENDLESS_OF_A_FILE, lambda: wait_until_executors_work(server))
@@ -278,7 +271,6 @@ def fragile(tmp_path_factory, settings):
         yield alive
 
 
-@pytest.mark.xfail(run=False, reason="a nested loop is not asked whether it should end while it works on one batch")
 def test_cancel_stops_a_nested_loop(fragile):
     server = fragile()
     with asking(server, ENDLESS_LOOP) as cursor:
@@ -286,9 +278,8 @@ def test_cancel_stops_a_nested_loop(fragile):
     wait_until_idle(server)
 
 
-@GOES_ON
 def test_cancel_stops_a_nested_loop_of_an_executor(tmp_path, settings):
-    # A cluster of its own: an executor whose work goes on takes no other.
+    # A cluster of its own: were the work to go on, nobody else's would begin.
     with sql_servers.on_cluster(tmp_path / "cluster", settings) as (server, cluster):
         with asking(server, ENDLESS_LOOP) as cursor:
             wait_until_executors_work(server)

@@ -4,11 +4,13 @@
 mod codec;
 mod node;
 mod parts;
+mod task_life;
 #[cfg(test)]
 mod tests;
 
 pub use codec::physical_codec;
 pub use node::{PLAN_VERSION, WireError};
 pub use parts::ClusterParts;
+pub use task_life::TaskLife;
 
 pub(crate) use node::{WireNode, encode_node};

@@ -17,6 +17,7 @@ mod single_task_join;
 mod stage_end;
 #[cfg(test)]
 mod tests;
+mod yielding_join;
 
 pub use live_table::{LiveTable, live_columns};
 pub use rates_table::{RatesTable, RatesTravel};

@@ -19,6 +19,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, stream};
 
+use super::yielding_join::yield_in_joins;
 use crate::failure::{FailureKind, TaskFailure};
 use crate::fault;
 use crate::plan_node::single_child_plan;
@@ -118,13 +119,14 @@ fn is_of_ballista(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// Puts an end to every stage of `plan`: below each exchange, and at the top, where no more than
-/// `bytes_max` bytes of rows may come out. Returns the plan and the number of its tasks.
+/// `bytes_max` bytes of rows may come out. Its joins give way to others from then on, so that every stage can
+/// be cancelled. Returns the plan and the number of its tasks.
 ///
 /// # Errors
 /// Where an operator refuses its new child.
 pub fn end_stages(plan: Arc<dyn ExecutionPlan>, bytes_max: usize) -> Result<(Arc<dyn ExecutionPlan>, usize)> {
     let mut tasks = 0;
-    let ended = plan.transform_up(|node| {
+    let ended = yield_in_joins(plan)?.transform_up(|node| {
         let is_exchange = node.is::<RepartitionExec>()
             || node.is::<CoalescePartitionsExec>()
             || node.is::<SortPreservingMergeExec>();

@@ -147,6 +147,27 @@ async fn only_joins_that_keep_track_of_the_build_side_run_in_one_task() {
     assert!(sided.contains(&1), "{sided:?}");
 }
 
+// One batch of each side, of which come thousands; with one thread a counting that keeps it lets nobody else in.
+#[tokio::test]
+async fn a_join_of_many_rows_gives_way_to_others() {
+    let lab = lab(Screening::Skip).await;
+    let many = "(SELECT value AS n FROM generate_series(1, 5000))";
+    for on in ["ON a.n <> b.n", "ON a.n % 1 = b.n % 1"] {
+        let sql = format!("SELECT count(*) FROM {many} AS a JOIN {many} AS b {on}");
+        let (plan, _) = lab.plan(&sql, UNBOUNDED).await;
+        let context = lab.session.task_ctx();
+        let counting = tokio::spawn(collect_partitioned(plan, context));
+        let mut turns = 0;
+        while !counting.is_finished() {
+            tokio::task::yield_now().await;
+            turns += 1;
+        }
+        assert_eq!(counting.await.unwrap().unwrap().concat()[0].num_rows(), 1);
+        // 25 million rows are 3000 batches, and a hundred are made at a time.
+        assert!(turns > 20, "{turns} turns: {on}");
+    }
+}
+
 #[tokio::test]
 async fn a_result_beyond_its_bound_is_refused() {
     let lab = lab(Screening::Skip).await;

@@ -33,8 +33,8 @@ const STATE_HOME: &str = "XDG_STATE_HOME";
 
 const HOME: &str = "HOME";
 
-/// Returns a secret, where the environment has one that is not empty.
-pub(crate) fn secret(name: &str) -> Option<String> {
+/// Returns the value of a variable, where it has one that is not empty.
+pub(crate) fn given(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 

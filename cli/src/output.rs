@@ -11,14 +11,20 @@ use tracing_subscriber::EnvFilter;
 /// Sends logs to stderr, those of `log` too; `RUST_LOG` overrides the level. A server tells what it does
 /// without being asked.
 pub(crate) fn start_logging(verbose: u8, is_server: bool) {
-    let level = match verbose.saturating_add(u8::from(is_server)) {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter(verbose, is_server)));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+}
+
+/// More words are asked of us alone: what others tell beyond warnings and news has whole plans and statements in
+/// it, with their constants.
+fn filter(verbose: u8, is_server: bool) -> &'static str {
+    match verbose.saturating_add(u8::from(is_server)) {
         0 => "warn",
         1 => "info",
-        2 => "debug",
-        _ => "trace",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+        2 => "info,cambist=debug",
+        _ => "info,cambist=trace",
+    }
 }
 
 /// Writes one JSON object as a line of stdout.
@@ -85,4 +91,17 @@ pub(crate) fn report_error(error: &JobError) -> ExitCode {
 pub(crate) fn fail_to_start(error: &io::Error) -> ExitCode {
     note(&format!("error: the runtime cannot be started\ncaused by: {error}"));
     ExitCode::from(ErrorKind::Infrastructure.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_words_are_asked_of_us_alone() {
+        assert_eq!((filter(0, false), filter(0, true)), ("warn", "info"));
+        for (verbose, is_server) in [(1, true), (2, false), (3, true), (u8::MAX, true)] {
+            assert!(filter(verbose, is_server).starts_with("info,cambist="), "{verbose} {is_server}");
+        }
+    }
 }

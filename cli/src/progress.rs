@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use cambist_jobs::ProgressCounts;
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 /// Redraws per second are enough for an eye.
@@ -43,6 +43,7 @@ impl ProgressLine {
 
     /// Shows `counts`, or what the run waits for where it does.
     pub(crate) fn show(&mut self, counts: ProgressCounts, waiting: Option<&str>) {
+        self.come_back();
         let is_counted = waiting.is_none() && counts.bytes_total > 0;
         if is_counted != self.is_counted {
             self.is_counted = is_counted;
@@ -65,9 +66,35 @@ impl ProgressLine {
         self.bar.set_message(counted_text(counts, rate));
     }
 
-    /// Takes the line away until it is shown again.
+    /// Shows what has come of a result whose length nobody knows.
+    pub(crate) fn show_received(&mut self, rows: u64, bytes: u64) {
+        self.come_back();
+        if self.is_counted {
+            self.is_counted = false;
+            self.set_style(WAITING);
+        }
+        let text = if rows == 0 {
+            "waiting for rows".to_owned()
+        } else {
+            let rate = self.rate.per_second(Instant::now(), rows);
+            received_text(rows, bytes, rate)
+        };
+        self.bar.set_message(text);
+        self.bar.tick();
+    }
+
+    /// Takes the line away until it is shown again: what is printed meanwhile stands on lines of its own.
     pub(crate) fn hide(&self) {
-        self.bar.suspend(|| ());
+        self.bar.finish_and_clear();
+    }
+
+    /// Shows a line again that was taken away.
+    fn come_back(&self) {
+        if self.bar.is_finished() {
+            let elapsed = self.bar.elapsed();
+            self.bar.reset();
+            self.bar.set_elapsed(elapsed);
+        }
     }
 
     /// Takes the line away for good.
@@ -130,6 +157,10 @@ fn counted_text(counts: ProgressCounts, rate: u64) -> String {
     text
 }
 
+fn received_text(rows: u64, bytes: u64, rate: u64) -> String {
+    format!("{} rows  {}  {} rows/s", HumanCount(rows), HumanBytes(bytes), HumanCount(rate))
+}
+
 /// Records a second over the last seconds.
 #[derive(Debug, Default)]
 struct RecordRate(VecDeque<(Instant, u64)>);
@@ -169,6 +200,7 @@ mod tests {
     fn the_line_tells_rows_and_tasks() {
         let counts = ProgressCounts { bytes_total: 9, tasks_total: 40, tasks_done: 12, ..Default::default() };
         assert_eq!(counted_text(counts, 1_250_000), "1,250,000 rows/s  12 of 40 tasks");
+        assert_eq!(received_text(1_234_567, 12 << 20, 500), "1,234,567 rows  12.00 MiB  500 rows/s");
         let in_process = ProgressCounts { bytes_total: 9, ..Default::default() };
         assert_eq!(counted_text(in_process, 7), "7 rows/s");
     }

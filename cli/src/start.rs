@@ -13,6 +13,9 @@ use crate::{command, output};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// What a thread's stack may grow to: plans of statements are trees, which are worked on by recursion.
+const STACK_BYTES: usize = 16 << 20;
+
 /// Parses the command line, runs its one command, and returns the exit code.
 pub fn run(extensions: Extensions) -> ExitCode {
     let arguments = Arguments::parse();
@@ -20,7 +23,8 @@ pub fn run(extensions: Extensions) -> ExitCode {
     if let Err(error) = extensions.install(arguments.command.jobs_folder()) {
         return output::report_error(&error);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match runtime.thread_stack_size(STACK_BYTES).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return output::fail_to_start(&error),
     };

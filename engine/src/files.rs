@@ -99,6 +99,39 @@ pub fn folder_of(input: &str) -> Result<Option<Location>, FilesError> {
     Ok((pattern.is_none() && !is_file).then_some(root))
 }
 
+/// Tells whether [`list`] may find files in folders that lie `depth` below `folder`, whatever these are called.
+///
+/// # Errors
+/// Where the text names no place.
+pub fn may_list(input: &str, folder: &Location, depth: usize) -> Result<bool, FilesError> {
+    let (root, pattern) = split_glob(input)?;
+    if root.place() != folder.place() {
+        return Ok(false);
+    }
+    let parts = |location: &Location| -> Vec<String> {
+        location.path().parts().map(|part| part.as_ref().to_owned()).collect()
+    };
+    let (above, below) = (parts(&root), parts(folder));
+    let Some(relative) = below.strip_prefix(above.as_slice()) else {
+        return Ok(above.starts_with(&below));
+    };
+    if relative.iter().any(|name| name.starts_with(['_', '.'])) {
+        return Ok(false);
+    }
+    let Some(pattern) = pattern else { return Ok(true) };
+    let mut wanted = pattern.as_str().split('/');
+    for name in relative {
+        match wanted.next() {
+            Some("**") => return Ok(true),
+            Some(part) if Pattern::new(part).is_ok_and(|part| part.matches_with(name, MATCHING)) => {}
+            _ => return Ok(false),
+        }
+    }
+    let rest: Vec<&str> = wanted.collect();
+    // The folders in between, and the file.
+    Ok(rest.len() == depth + 1 || rest.contains(&"**"))
+}
+
 /// Splits a glob into the folder before its first special character and the pattern below it.
 fn split_glob(input: &str) -> Result<(Location, Option<Pattern>), FilesError> {
     let Some(special) = input.find(['*', '?', '[']) else {
@@ -123,6 +156,29 @@ fn split_glob(input: &str) -> Result<(Location, Option<Pattern>), FilesError> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_would_be_listed_is_told_before_it_is_there() {
+        for (input, folder, expected) in [
+            ("/lake/raw", "/lake/raw", true),
+            ("/lake/raw", "/lake/raw/out", true),
+            ("/lake/raw", "/lake/rawer", false),
+            ("/lake/raw", "/lake/out", false),
+            ("/lake/raw", "/lake/raw/_out", false),
+            ("/lake/out/dt=2024-05-01", "/lake/out", true),
+            ("/lake/raw/*.csv", "/lake/raw/out", false),
+            ("/lake/*/orders.csv", "/lake/totals", false),
+            ("/lake/*/*/*.parquet", "/lake/totals", true),
+            ("/lake/r*/*/*.parquet", "/lake/totals", false),
+            ("/lake/**/*.csv", "/lake/totals", true),
+            ("s3://lake/raw", "s3://lake/raw/out", true),
+            ("s3://lake/raw", "s3://other/raw/out", false),
+            ("/lake/raw", "s3://lake/raw", false),
+        ] {
+            let folder = Location::parse(folder).unwrap();
+            assert_eq!(may_list(input, &folder, 1).unwrap(), expected, "{input} {folder}");
+        }
+    }
+
     async fn names(input: &str) -> Vec<String> {
         let files = list(&Stores::new(), input).await.unwrap();
         files.objects.iter().map(|object| object.location.filename().unwrap_or_default().to_owned()).collect()
@@ -142,5 +198,32 @@ mod tests {
         assert_eq!(names(&format!("{root}/**/*.csv")).await, ["a.csv", "c.csv"]);
         assert_eq!(names(&format!("{root}/_hidden.csv")).await, ["_hidden.csv"]);
         assert_eq!(names(&format!("{root}/nothing")).await, Vec::<String>::new());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn links_that_lead_out_are_passed_over_where_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["lake/raw/a.csv", "lake/in/b.csv", "secret/c.csv"] {
+            std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+            std::fs::write(path(name), "x").unwrap();
+        }
+        std::os::unix::fs::symlink(path("secret"), path("lake/out")).unwrap();
+        std::os::unix::fs::symlink(path("secret/c.csv"), path("lake/raw/d.csv")).unwrap();
+        std::os::unix::fs::symlink(path("lake/in/b.csv"), path("lake/raw/e.csv")).unwrap();
+        std::os::unix::fs::symlink(path("lake"), path("link")).unwrap();
+        let found = async |stores: &Stores, input: &str| {
+            let files = list(stores, path(input).to_str().unwrap()).await.unwrap();
+            let name = |object: &ObjectMeta| object.location.filename().unwrap().to_owned();
+            files.objects.iter().map(name).collect::<Vec<_>>()
+        };
+        let careful = Stores::new().passing_over_links();
+        for input in ["lake", "link", "lake/**/*.csv"] {
+            assert_eq!(found(&careful, input).await, ["b.csv", "a.csv", "e.csv"], "{input}");
+        }
+        assert_eq!(found(&careful, "lake/*/c.csv").await, Vec::<String>::new());
+        assert_eq!(found(&careful, "lake/raw/a.csv").await, ["a.csv"]);
+        assert_eq!(found(&Stores::new(), "lake").await.len(), 5);
     }
 }

@@ -4,6 +4,7 @@
 //! No job is known here.
 
 pub mod athena;
+mod bounded_function;
 pub mod distributed;
 pub mod exact_sum;
 pub mod execution;

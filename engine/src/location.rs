@@ -116,6 +116,10 @@ impl Location {
 
     fn from_file_url(text: &str) -> Result<Self, LocationError> {
         let not_local = || LocationError::NotLocal { location: text.to_owned() };
+        // The parser of URLs leaves tabs and ends of lines out, so that `.\t.` would become a step upwards.
+        if text.contains(char::is_control) {
+            return Err(not_local());
+        }
         let url = Url::parse(text).map_err(|_| not_local())?;
         let path = url.to_file_path().map_err(|()| not_local())?;
         Self::from_local(path.to_str().ok_or_else(not_local)?, text)
@@ -350,6 +354,7 @@ mod tests {
             message("file://raw/x"),
             "`file://raw/x` names no path on this machine, expected `file:///absolute/path`"
         );
+        assert!(message("file:///lake/.\t./x").contains("names no path on this machine"));
         assert!(message("").starts_with("an empty location"));
         assert!(matches!(
             Location::parse("s3://lake").unwrap().sibling("_quarantine"),

@@ -1,14 +1,17 @@
 //! The session every plan of ours is made and run in, in one process and on a cluster.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use ballista_core::extension::SessionConfigExt;
 use datafusion::common::Result;
 use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use crate::bounded_function::bounded_functions;
 use crate::inline_join::InlineBuildSides;
 use crate::rates::RateBooks;
 use crate::store::{StoreRegistry, Stores};
@@ -64,14 +67,29 @@ pub fn query_session_config(parallelism: usize, books: Arc<RateBooks>) -> Sessio
         .set_usize("datafusion.optimizer.hash_join_single_partition_threshold_rows", 0)
 }
 
+/// Consumers of memory that an error names, the largest.
+const CONSUMERS_TOLD: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(2);
+
 /// Returns a runtime whose object stores are `stores`.
 ///
 /// # Errors
 /// Where the system gives no room for temporary files.
 pub fn runtime(stores: &Stores) -> Result<Arc<RuntimeEnv>> {
-    RuntimeEnvBuilder::new()
-        .with_object_store_registry(Arc::new(StoreRegistry::new(stores.clone())))
-        .build_arc()
+    runtime_builder(stores).build_arc()
+}
+
+/// Returns a runtime whose object stores are `stores`, and whose plans together may take `memory_bytes` for their
+/// rows: what can be spilled gets an equal share each and goes to temporary files beyond it, the rest fails.
+///
+/// # Errors
+/// Where the system gives no room for temporary files.
+pub fn bounded_runtime(stores: &Stores, memory_bytes: usize) -> Result<Arc<RuntimeEnv>> {
+    let pool = TrackConsumersPool::new(FairSpillPool::new(memory_bytes), CONSUMERS_TOLD);
+    runtime_builder(stores).with_memory_pool(Arc::new(pool)).build_arc()
+}
+
+fn runtime_builder(stores: &Stores) -> RuntimeEnvBuilder {
+    RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(StoreRegistry::new(stores.clone())))
 }
 
 /// Makes the state of a session with our functions in `runtime`.
@@ -85,7 +103,11 @@ pub fn session_state(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<
         .with_default_features()
         .with_physical_optimizer_rule(Arc::new(InlineBuildSides))
         .build();
+    let functions = bounded_functions(state.scalar_functions());
     let context = SessionContext::new_with_state(state);
+    for function in functions {
+        context.register_udf(function);
+    }
     cambist_udfs::sql::register_all(&context)?;
     Ok(context.state())
 }

@@ -34,7 +34,8 @@ pub struct ExecutorConfig {
     pub heartbeat: Duration,
     /// How long running tasks may take to finish when the process is told to stop.
     pub drain_timeout: Duration,
-    /// Results that nobody has fetched or removed for this long are deleted.
+    /// Results that were written this long ago are deleted, read or not: longer than a reader may take. The
+    /// scheduler removes them before; these are those of one that died.
     pub result_ttl: Duration,
     /// The stores of this process.
     pub stores: Stores,
@@ -57,7 +58,7 @@ impl ExecutorConfig {
             work_dir: std::env::temp_dir().join("cambist"),
             heartbeat: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(60),
-            result_ttl: Duration::from_secs(3600),
+            result_ttl: Duration::from_secs(24 * 3600),
             stores: Stores::new(),
         }
     }

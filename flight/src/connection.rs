@@ -1,10 +1,11 @@
 //! The connections of a server: a bounded number, and none that never comes in.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,15 +20,49 @@ use tonic::transport::server::{Connected, TlsConnectInfo};
 /// After a failure to accept, such as too many open files, others may close theirs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Calls at once, before one was authenticated: each may take the memory of a message.
+const STRANGERS_CALLS_MAX: usize = 8;
+/// Of all connections, the part that one address may have before they come in.
+const STRANGERS_PART: usize = 4;
+/// At least so many, however few connections there may be: a client may open several at once.
+const STRANGERS_MIN: usize = 16;
+
 /// A connection as the calls on it see it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Connection {
     /// Who is at its other end.
     pub(crate) peer: Option<SocketAddr>,
     is_admitted: Arc<AtomicBool>,
+    strangers_calls: Arc<Semaphore>,
+}
+
+/// The place of a call on a connection that has not come in; it is free once the call is over.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    _place: Arc<OwnedSemaphorePermit>,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self::of_peer(None)
+    }
 }
 
 impl Connection {
+    fn of_peer(peer: Option<SocketAddr>) -> Self {
+        let strangers_calls = Arc::new(Semaphore::new(STRANGERS_CALLS_MAX));
+        Self { peer, is_admitted: Arc::default(), strangers_calls }
+    }
+
+    /// Takes a place for a call whose sender is not known yet; none is needed once the connection was admitted.
+    pub(crate) fn enter(&self) -> Result<Option<Place>, ()> {
+        if self.is_admitted() {
+            return Ok(None);
+        }
+        let place = Arc::clone(&self.strangers_calls).try_acquire_owned().map_err(|_| ())?;
+        Ok(Some(Place { _place: Arc::new(place) }))
+    }
+
     /// Returns the connection that a call came on.
     pub(crate) fn of(extensions: &Extensions) -> Self {
         let over_tls = extensions.get::<TlsConnectInfo<Self>>().map(TlsConnectInfo::get_ref);
@@ -51,7 +86,47 @@ pub(crate) struct Bytes {
     connection: Connection,
     /// Until when it must be admitted.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Until it is admitted.
+    stranger: Option<Stranger>,
     _place: OwnedSemaphorePermit,
+}
+
+/// The connections of each address that have not come in.
+#[derive(Clone, Debug)]
+struct Strangers {
+    at_once_max: usize,
+    by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Stranger {
+    strangers: Strangers,
+    address: IpAddr,
+}
+
+impl Strangers {
+    fn enter(&self, address: IpAddr) -> Option<Stranger> {
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_address.entry(address).or_default();
+        if *count >= self.at_once_max {
+            return None;
+        }
+        *count += 1;
+        Some(Stranger { strangers: self.clone(), address })
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let mut by_address = self.strangers.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+    }
 }
 
 impl Connected for Bytes {
@@ -62,14 +137,17 @@ impl Connected for Bytes {
     }
 }
 
-/// Accepts connections for ever.
+/// Accepts connections for ever. One address may have only a part of them before they come in, so that a single
+/// stranger does not keep everybody out.
 pub(crate) fn accept(
     listener: TcpListener,
     connections_max: usize,
     admission_time: Duration,
 ) -> impl Stream<Item = io::Result<Bytes>> {
     let places = Arc::new(Semaphore::new(connections_max));
-    futures::stream::unfold((listener, places), move |(listener, places)| async move {
+    let at_once_max = (connections_max / STRANGERS_PART).max(STRANGERS_MIN);
+    let strangers = Strangers { at_once_max, by_address: Arc::default() };
+    futures::stream::unfold((listener, places, strangers), move |(listener, places, strangers)| async move {
         loop {
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -83,17 +161,22 @@ pub(crate) fn accept(
                 tracing::warn!(%peer, connections_max, "a connection is closed: there are too many");
                 continue;
             };
+            let Some(stranger) = strangers.enter(peer.ip()) else {
+                tracing::warn!(%peer, at_once_max, "a connection is closed: too many of its address have not come in");
+                continue;
+            };
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%peer, %error, "the connection is already gone");
                 continue;
             }
             let bytes = Bytes {
                 stream,
-                connection: Connection { peer: Some(peer), is_admitted: Arc::default() },
+                connection: Connection::of_peer(Some(peer)),
                 deadline: Some(Box::pin(tokio::time::sleep(admission_time))),
+                stranger: Some(stranger),
                 _place: place,
             };
-            return Some((Ok(bytes), (listener, places)));
+            return Some((Ok(bytes), (listener, places, strangers)));
         }
     })
 }
@@ -105,7 +188,7 @@ impl AsyncRead for Bytes {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.deadline.is_some() && self.connection.is_admitted() {
-            self.deadline = None;
+            (self.deadline, self.stranger) = (None, None);
         }
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(context).is_ready()

@@ -26,6 +26,13 @@ pub(crate) struct Held<V> {
     items: Mutex<HashMap<Digest, Item<V>>>,
 }
 
+/// What becomes of an item that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Stays,
+    Goes,
+}
+
 #[derive(Debug)]
 struct Item<V> {
     user: String,
@@ -118,6 +125,29 @@ impl<V> Held<V> {
         let begun = begin(&mut item.value)?;
         item.is_busy = true;
         Some(begun)
+    }
+
+    /// As [`Self::of_user`]; where `decide` also says so, the item is removed in the same step.
+    pub(crate) fn decide<T>(
+        &self,
+        name: &Digest,
+        user: &str,
+        now: Timestamp,
+        decide: impl FnOnce(&mut V) -> (T, Fate),
+    ) -> Option<(T, Option<V>)> {
+        let mut items = self.lock();
+        let item = items.get_mut(name).filter(|item| item.user == user)?;
+        if !item.is_live(now, self.bound.idle) {
+            items.remove(name);
+            return None;
+        }
+        item.used_at = now;
+        let (decided, fate) = decide(&mut item.value);
+        let removed = match fate {
+            Fate::Stays => None,
+            Fate::Goes => items.remove(name).map(|item| item.value),
+        };
+        Some((decided, removed))
     }
 
     /// Removes an item.

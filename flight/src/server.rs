@@ -9,6 +9,7 @@ use cambist_sql::{Clock, SqlService};
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 
 use crate::authentication::{Authenticator, ClockOf};
@@ -86,6 +87,7 @@ impl FlightServer {
             results: bound(settings.tickets_per_user, settings.ticket_lifetime)?,
             statements: bound(settings.statements_per_user, settings.session_idle)?,
             batch_bytes: settings.batch_bytes,
+            is_tls: identity.is_some(),
             stopping,
             sql,
         })?;
@@ -123,9 +125,11 @@ impl FlightServer {
             let tls = ServerTlsConfig::new().identity(identity).timeout(settings.admission_time);
             server = server.tls_config(tls).map_err(certificate)?;
         }
+        let endpoint = self.endpoint.clone();
         let service = FlightServiceServer::new(self.endpoint)
             .max_decoding_message_size(settings.request_bytes_max)
             .max_encoding_message_size(RESPONSE_BYTES_MAX);
+        let service = InterceptedService::new(service, move |request| endpoint.screen(request));
         let connections = accept(self.listener, settings.connections_max, settings.admission_time);
         let (close, closed) = tokio::sync::oneshot::channel::<()>();
         let serving = server.add_service(service).serve_with_incoming_shutdown(connections, async {

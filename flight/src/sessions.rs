@@ -15,6 +15,24 @@ use crate::secret::{Digest, Secret};
 /// each call.
 const COOKIES_MAX: usize = 4096;
 
+/// By what a session is opened. What names the one kind never opens the other: cookies are kept and logged where
+/// tokens are not.
+#[derive(Clone, Copy)]
+enum Kind {
+    Token,
+    Cookie,
+}
+
+impl Kind {
+    fn name(self, secret: &str) -> Digest {
+        let kind = match self {
+            Self::Token => "token",
+            Self::Cookie => "cookie",
+        };
+        Digest::of(format!("{kind}:{secret}"))
+    }
+}
+
 /// A session that lasts, and its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Lasting {
@@ -59,13 +77,13 @@ impl Sessions {
         let session = Session::new(who);
         session.change_options(|set| *set = options);
         let opened = Opened { session: Arc::new(session), proof };
-        self.opened.insert(Digest::of(token.reveal_text()), &user, opened, now);
+        self.opened.insert(Kind::Token.name(&token.reveal_text()), &user, opened, now);
         Ok(token)
     }
 
     /// Returns the session of a token, where it has not expired and its user is still welcome.
     pub(crate) fn of_token(&self, token: &str, users: &Users, now: Timestamp) -> Option<Lasting> {
-        let name = Digest::of(token);
+        let name = Kind::Token.name(token);
         let (session, proof) =
             self.opened.find(&name, now, |_, opened| (Arc::clone(&opened.session), opened.proof))?;
         if !users.still_holds(session.principal(), proof) {
@@ -78,7 +96,7 @@ impl Sessions {
     /// Makes a cookie for a client. Nothing is kept for it but its digest, until it comes back.
     pub(crate) fn give_cookie(&self, user: &str, now: Timestamp) -> Result<Secret> {
         let cookie = Secret::random()?;
-        self.given_cookies.insert(Digest::of(cookie.reveal_text()), user, (), now);
+        self.given_cookies.insert(Kind::Cookie.name(&cookie.reveal_text()), user, (), now);
         Ok(cookie)
     }
 
@@ -92,7 +110,7 @@ impl Sessions {
         options: impl FnOnce() -> SessionOptions,
         now: Timestamp,
     ) -> Option<Lasting> {
-        let name = Digest::of(cookie);
+        let name = Kind::Cookie.name(cookie);
         let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         let found = self.opened.of_user(&name, &who.name, now, |opened| Arc::clone(&opened.session));
         if let Some(session) = found {

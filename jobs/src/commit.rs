@@ -3,7 +3,7 @@
 use cambist_engine::table::{CommitDraft, CommitOutcome, Table, TableError};
 
 use crate::context::{RunContext, RunPhase};
-use crate::error::Result;
+use crate::error::{ErrorKind, JobError, Result};
 use crate::input::of_table;
 use crate::staged::{StagingGuard, discard};
 
@@ -37,6 +37,50 @@ pub(crate) async fn commit(
         }
     }
     Ok(outcome)
+}
+
+/// What a run's work up to its commit came to.
+pub(crate) enum Worked<R> {
+    /// A commit of equal inputs stands: this is its report.
+    AlreadyDone(Box<R>),
+    /// What is to be committed, and the report as far as it is known.
+    Commit(Box<R>, Box<CommitDraft>),
+}
+
+/// Commits what a run's work came to, or removes what it had staged; returns the report, to which `committed` adds
+/// the commit's number. `already_done` returns the report of a commit of inputs with the given digest.
+///
+/// # Errors
+/// That of the work, and as [`commit`].
+pub(crate) async fn conclude<R>(
+    table: &mut Table,
+    context: &RunContext,
+    staged: StagingGuard,
+    worked: Result<Worked<R>>,
+    committed: impl FnOnce(&mut R, u64),
+    already_done: impl Fn(&Table, &str) -> Result<Option<R>>,
+) -> Result<R> {
+    let (mut report, draft) = match worked {
+        Ok(Worked::Commit(report, draft)) => (*report, *draft),
+        Ok(Worked::AlreadyDone(report)) => {
+            staged.discard().await;
+            return Ok(*report);
+        }
+        Err(failed) => {
+            staged.discard().await;
+            return Err(failed);
+        }
+    };
+    let digest = draft.input_digest.clone();
+    match commit(table, context, staged, draft).await? {
+        CommitOutcome::Committed { number } => {
+            committed(&mut report, number);
+            Ok(report)
+        }
+        CommitOutcome::AlreadyDone { .. } => already_done(table, &digest)?.ok_or_else(|| {
+            JobError::new(ErrorKind::Infrastructure, "a commit of equal inputs has vanished from the log")
+        }),
+    }
 }
 
 /// Tells whether the table refused a draft before anything of it could be written.

@@ -6,6 +6,7 @@
 mod commit;
 pub mod compact;
 pub mod context;
+mod digest;
 pub mod error;
 pub mod explain;
 mod input;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::error::{JobError, Result};
 
 /// The key under which every option that names a place lies.
-const PLACE_KEY: &str = "url";
+pub(crate) const PLACE_KEY: &str = "url";
 
 /// Reads the options of `job` from JSON.
 ///

@@ -27,8 +27,8 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(15);
 /// What a scheduler needs to know.
 #[derive(Clone, Debug)]
 pub struct SchedulerConfig {
-    /// Where the HTTP interface listens; port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// Where the HTTP interface listens, if it does; port 0 takes a free one. Whoever reaches it may run jobs.
+    pub listen: Option<SocketAddr>,
     /// The job service.
     pub service: ServiceSettings,
     /// Who does the work.
@@ -110,8 +110,7 @@ impl From<SchedulerError> for JobError {
 /// A scheduler that listens, and drives the runs that it has found.
 #[derive(Debug)]
 pub struct Scheduler {
-    listener: TcpListener,
-    http_addr: SocketAddr,
+    http: Option<(TcpListener, SocketAddr)>,
     workers: Workers,
     service: JobService,
     flight: Option<FlightServer>,
@@ -123,11 +122,17 @@ impl Scheduler {
     /// # Errors
     /// Where an address cannot be listened on, or the runs' records are not usable.
     pub async fn start(config: SchedulerConfig, clock: Clock) -> Result<Self, SchedulerError> {
-        let address = config.listen;
-        let listen = |source| SchedulerError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        let http_addr = listener.local_addr().map_err(listen)?;
-        let stores = Stores::new();
+        let http = match config.listen {
+            None => None,
+            Some(address) => {
+                let listen = |source| SchedulerError::Listen { address, source };
+                let listener = TcpListener::bind(address).await.map_err(listen)?;
+                let http_addr = listener.local_addr().map_err(listen)?;
+                Some((listener, http_addr))
+            }
+        };
+        // Those who send statements name places within folders that this process can read beyond.
+        let stores = if config.sql.is_some() { Stores::new().passing_over_links() } else { Stores::new() };
         let workers =
             Workers::start(config.workers, stores.clone()).await.map_err(SchedulerError::Cluster)?;
         let state_url = config.service.state_url.clone();
@@ -162,13 +167,15 @@ impl Scheduler {
                 }
             }
         };
-        tracing::info!(%http_addr, "the server listens");
-        Ok(Self { listener, http_addr, workers, service, flight })
+        if let Some((_, http_addr)) = &http {
+            tracing::info!(%http_addr, "the server listens");
+        }
+        Ok(Self { http, workers, service, flight })
     }
 
-    /// Returns where the HTTP interface listens.
-    pub fn http_addr(&self) -> SocketAddr {
-        self.http_addr
+    /// Returns where the HTTP interface listens, if it does.
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|(_, http_addr)| *http_addr)
     }
 
     /// Returns where executors register; nowhere where this process does the work.
@@ -190,11 +197,13 @@ impl Scheduler {
     /// # Errors
     /// Where the listener fails.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), SchedulerError> {
-        let router = http::router(self.service.clone(), Arc::new(self.workers.clone()));
         let (close, closed) = watch::channel(false);
         let mut endpoints = JoinSet::new();
-        let serving = http::serve(self.listener, router, told(closed.clone()));
-        endpoints.spawn(async { serving.await.map_err(SchedulerError::Serve) });
+        if let Some((listener, _)) = self.http {
+            let router = http::router(self.service.clone(), Arc::new(self.workers.clone()));
+            let serving = http::serve(listener, router, told(closed.clone()));
+            endpoints.spawn(async { serving.await.map_err(SchedulerError::Serve) });
+        }
         if let Some(flight) = self.flight {
             let serving = flight.serve(told(closed));
             endpoints.spawn(async { serving.await.map_err(SchedulerError::Flight) });

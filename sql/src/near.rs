@@ -5,14 +5,22 @@ use datafusion::common::utils::datafusion_strsim::normalized_levenshtein;
 /// Below this likeness a name is another one altogether; 1 is the same name.
 const LIKENESS_MIN: f64 = 0.5;
 
+/// Nobody mistypes a longer name, and to compare takes as long as the product of both lengths.
+const WANTED_BYTES_MAX: usize = 128;
+
 /// So many are told.
 const TOLD_MAX: usize = 3;
 
-/// Returns the names that may have been meant by `wanted`, the nearest first.
+/// Returns the names that may have been meant by `wanted`, the nearest first; none where it is too long for a
+/// slip of the hand.
 pub(crate) fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    if wanted.len() > WANTED_BYTES_MAX {
+        return Vec::new();
+    }
     let folded = wanted.to_lowercase();
     let mut found: Vec<(f64, &str)> = names
         .into_iter()
+        .filter(|name| name.len() <= WANTED_BYTES_MAX)
         .map(|name| (normalized_levenshtein(&folded, &name.to_lowercase()), name))
         .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
         .collect();
@@ -55,6 +63,15 @@ mod tests {
         assert_eq!(near("ordes", names), ["Ordres", "orders", "order"]);
         assert_eq!(near("ORDERS", names), ["orders", "order", "Ordres"]);
         assert_eq!(near("invoices", names), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn long_names_are_near_to_nothing() {
+        let long = "a".repeat(WANTED_BYTES_MAX);
+        assert_eq!(near(&long, [long.as_str()]), [long.as_str()]);
+        let longer = "a".repeat(WANTED_BYTES_MAX + 1);
+        assert_eq!(near(&longer, [longer.as_str(), long.as_str()]), Vec::<&str>::new());
+        assert_eq!(near(&long, [longer.as_str()]), Vec::<&str>::new());
     }
 
     #[test]

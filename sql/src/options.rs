@@ -12,6 +12,9 @@ const PREFIX: &str = "cambist.";
 /// A century; beyond it a limit is none.
 const MAX_AGE_DAYS_LIMIT: i64 = 36_500;
 
+/// Names and instants are shorter, and a session keeps its options for long.
+const TEXT_BYTES_MAX: usize = 1024;
+
 /// An option of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionOption {
@@ -76,8 +79,14 @@ impl SessionOption {
     /// Sets the option, or unsets it.
     ///
     /// # Errors
-    /// Where the value is not of the option's type.
+    /// Where the value is not of the option's type, or is too long.
     pub(crate) fn write(self, options: &mut SessionOptions, value: Option<String>) -> Result<()> {
+        if let Some(bytes) = value.as_ref().map(String::len).filter(|bytes| *bytes > TEXT_BYTES_MAX) {
+            let name = self.name();
+            return Err(SqlError::invalid(format!(
+                "{name} is a text of {bytes} bytes, expected at most {TEXT_BYTES_MAX}"
+            )));
+        }
         match self {
             Self::Rates => options.rates = value,
             Self::RatesMode => {

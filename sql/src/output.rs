@@ -2,17 +2,16 @@
 
 use std::io::Write;
 
+use cambist_jobs::query::{csv_writer, json_writer, parquet_writer};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::csv;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::json::Writer as JsonWriter;
 use datafusion::arrow::json::writer::LineDelimited;
-use datafusion::arrow::json::{Writer as JsonWriter, WriterBuilder as JsonWriterBuilder};
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::parquet::arrow::ArrowWriter;
-use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::errors::ParquetError;
-use datafusion::parquet::file::properties::WriterProperties;
 
 use crate::error::{Result, SqlError, SqlErrorKind};
 
@@ -63,22 +62,10 @@ impl<W: Write + Send> OutputWriter<W> {
             OutputFormat::Table { rows_max } => {
                 Sink::Table { out, schema, shown: Vec::new(), left: rows_max }
             }
-            OutputFormat::Csv => {
-                let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
-                // A result without rows has its line of names all the same.
-                writer.write(&RecordBatch::new_empty(schema)).map_err(failed)?;
-                Sink::Csv(Box::new(writer))
-            }
-            OutputFormat::Json => {
-                let builder = JsonWriterBuilder::new().with_explicit_nulls(true);
-                Sink::Json(Box::new(builder.build::<_, LineDelimited>(out)))
-            }
+            OutputFormat::Csv => Sink::Csv(Box::new(csv_writer(out, schema).map_err(failed)?)),
+            OutputFormat::Json => Sink::Json(Box::new(json_writer(out))),
             OutputFormat::Parquet => {
-                let properties = WriterProperties::builder()
-                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
-                    .build();
-                let writer = ArrowWriter::try_new(out, schema, Some(properties)).map_err(of_parquet)?;
-                Sink::Parquet(Box::new(writer))
+                Sink::Parquet(Box::new(parquet_writer(out, schema, Vec::new()).map_err(of_parquet)?))
             }
         };
         Ok(Self { rows: 0, sink })

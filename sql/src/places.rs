@@ -47,10 +47,12 @@ impl Places {
             let error = SqlError::denied("a location holds a user or a password");
             return Err(error.with_hint("the server has its credentials from its environment"));
         }
-        let is_allowed = fixed_part(text)
+        let is_inside = |place: &Location| folders.iter().any(|folder| is_below(place, folder));
+        let is_fixed_inside = fixed_part(text)
             .and_then(|fixed| Location::parse(fixed).ok())
-            .is_some_and(|place| folders.iter().any(|folder| is_below(&place, folder)));
-        if is_allowed {
+            .is_some_and(|fixed| is_inside(&fixed));
+        // A pattern is read as it stands where a file of that name exists.
+        if is_fixed_inside && Location::parse(text).is_ok_and(|whole| is_inside(&whole)) {
             return Ok(());
         }
         let error = SqlError::denied(format!("`{text}` is no place that statements may name"));
@@ -74,7 +76,9 @@ fn fixed_part(text: &str) -> Option<&str> {
     let pattern = &text[fixed.len()..];
     // Of a plain local path the upward steps are resolved as the file system does; nowhere else.
     let is_stepping = if is_local { steps_upwards(pattern) } else { steps_upwards(text) };
-    (!is_stepping && !text.contains('\0') && !text.contains('\\')).then_some(fixed)
+    // Parsers of URLs leave tabs and ends of lines out.
+    let has_foreign_signs = text.contains(|sign: char| sign.is_control() || sign == '\\');
+    (!is_stepping && !has_foreign_signs).then_some(fixed)
 }
 
 /// Tells whether a segment is `..`, plainly or percent-encoded, once or more often.
@@ -221,6 +225,10 @@ mod tests {
             "s3://user:word@lake/raw/x",
             "https://lake/raw/x",
             "ROOT/lake/raw\0/x",
+            "ROOT/lake/raw\t/x",
+            "file://ROOT/lake/*/.\t./.\t./secret/a.csv",
+            "file://ROOT/lake/*/%2\te./.\r./secret/a.csv",
+            "file://ROOT/lake/raw/.\n./.\n./secret/a.csv",
             "ROOT\\lake\\..\\secret",
         ] {
             assert!(!bench.is_allowed(text), "{text}");

@@ -1,7 +1,7 @@
 //! A statement that was read, checked and planned.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -77,7 +77,7 @@ pub struct Prepared {
     /// The values that its parameters are bound to.
     pub(crate) values: Option<ParamValues>,
     /// The plan that was made to prepare it, for who executes it at once.
-    pub(crate) planned: Mutex<Option<Planned>>,
+    pub(crate) planned: FreshPlan,
 }
 
 impl fmt::Debug for Prepared {
@@ -114,15 +114,48 @@ impl Prepared {
         &self.parameters
     }
 
-    /// Returns the plan that was made to prepare it, once, while it is new.
-    pub(crate) fn take_plan(&self) -> Option<Planned> {
-        let planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner).take();
-        planned.filter(|planned| planned.made_at.elapsed() <= PLAN_AGE_MAX)
+    /// Returns the plan that was made to prepare it, once, while it is new: made for the options that the session
+    /// has now, and after the last of the `changes` that this process has made.
+    pub(crate) fn take_plan(&self, changes: u64) -> Option<Planned> {
+        self.planned.lock().take().filter(|planned| {
+            planned.made_at.elapsed() <= PLAN_AGE_MAX
+                && planned.changes == changes
+                && planned.options == self.session.options()
+        })
     }
 
     /// Tells whether it returns rows.
     pub fn returns_rows(&self) -> bool {
         !self.result.fields().is_empty()
+    }
+}
+
+/// A plan for who executes it at once; it holds its tables' files and its rates, so that it goes as soon as it is
+/// too old to be used.
+#[derive(Default)]
+pub(crate) struct FreshPlan(Arc<Mutex<Option<Planned>>>);
+
+impl FreshPlan {
+    /// Keeps a plan for a moment.
+    pub(crate) fn of(planned: Planned) -> Self {
+        let kept = Arc::new(Mutex::new(Some(planned)));
+        let of_statement = Arc::downgrade(&kept);
+        tokio::spawn(async move {
+            tokio::time::sleep(PLAN_AGE_MAX).await;
+            if let Some(kept) = of_statement.upgrade() {
+                Self(kept).lock().take();
+            }
+        });
+        Self(kept)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_there(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Planned>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

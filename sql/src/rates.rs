@@ -3,33 +3,33 @@
 //! Where plans run in other processes a book is pinned as one object below `state_url`, for all statements that
 //! use it. The object goes when other books have taken its place and the last statement with it has ended.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cambist_engine::failure::chain;
+use cambist_engine::failure::{TaskFailure, chain};
 use cambist_engine::location::Location;
 use cambist_engine::rates::{self, LoadedRates, RateBookRef, RateBooks};
-use cambist_engine::store::Stores;
-use cambist_engine::table::Staging;
+use cambist_engine::store::{StoreError, Stores, list_objects};
+use cambist_engine::table::{Staging, TableError};
 use cambist_udfs::rate::{AsOfMode, BookOptions, InstantMicros};
 use datafusion::prelude::SessionContext;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
+use crate::access::Role;
 use crate::catalog::{Catalog, TableKind};
 use crate::error::{Result, SqlError, SqlErrorKind};
 use crate::near;
 use crate::options::{self, SessionOption};
+use crate::prepared::StatementKind;
 use crate::service::Clock;
 use crate::session::SessionOptions;
 use crate::settings::RatesSettings;
 
 /// The age limit in date mode where none is given, as in the jobs.
 const MAX_AGE_DAYS: u32 = 7;
-
-/// How old a listing may be where the settings do not say.
-const REFRESH_SECONDS: u64 = 10;
 
 /// Books that stay pinned for statements to come.
 const PINS_MAX: usize = 16;
@@ -98,21 +98,24 @@ impl Drop for Pinned {
 pub(crate) struct BoundRates {
     table: String,
     reference: RateBookRef,
+    /// What was asked for; the book may have been made for an instant at which the same was known.
     known_as_of: InstantMicros,
     _pinned: Option<Arc<Pinned>>,
 }
 
 impl BoundRates {
-    /// Says which rates they are, for EXPLAIN.
-    pub(crate) fn describe(&self) -> String {
+    /// Says which rates they are, for EXPLAIN; where they lie is told to those who may name places.
+    pub(crate) fn describe(&self, role: Role) -> String {
         let Self { table, reference, .. } = self;
         let max_age = reference.max_age_days.map_or_else(|| "none".to_owned(), |days| days.to_string());
         let known = self.known_as_of.0;
         let known =
             jiff::Timestamp::from_microsecond(known).map_or_else(|_| known.to_string(), |at| at.to_string());
+        let place =
+            if role.may(StatementKind::Call) { format!(" url={}", reference.url) } else { String::new() };
         format!(
-            "table={table} digest={} snapshots={} url={} mode={} max_age_days={max_age} known_as_of={known}",
-            reference.digest, reference.snapshots, reference.url, reference.mode
+            "table={table} digest={} snapshots={}{place} mode={} max_age_days={max_age} known_as_of={known}",
+            reference.digest, reference.snapshots, reference.mode
         )
     }
 }
@@ -209,14 +212,15 @@ impl RateShelf {
         is_remote: bool,
         session: &SessionContext,
     ) -> Result<BoundRates> {
-        let loaded = self.book(&choice.table, choice.rule).await?;
+        let known_as_of = choice.rule.known_as_of.unwrap_or_else(|| self.now());
+        let rule = Rule { known_as_of: Some(known_as_of), ..choice.rule };
+        let loaded = self.book(&choice.table, rule).await?;
         let pinned = if is_remote { Some(self.pin(&loaded).await?) } else { None };
         let reference = pinned.as_ref().map_or(&loaded.reference, |pinned| &pinned.reference).clone();
         self.books.add(&reference, Arc::clone(&loaded.book));
         rates::bind(session, &reference, &loaded.book).map_err(|error| {
             SqlError::new(SqlErrorKind::Internal, format!("the rates cannot be bound: {error}"))
         })?;
-        let known_as_of = loaded.book.options().known_as_of;
         Ok(BoundRates { table: choice.table, reference, known_as_of, _pinned: pinned })
     }
 
@@ -225,14 +229,48 @@ impl RateShelf {
     /// # Errors
     /// Where the rates cannot be read.
     pub(crate) async fn book(&self, table: &str, rule: Rule) -> Result<Arc<LoadedRates>> {
-        let now = || InstantMicros((self.clock)().as_microsecond());
         let options = BookOptions {
             mode: rule.mode,
             max_age_days: rule.max_age_days,
-            known_as_of: rule.known_as_of.unwrap_or_else(now),
+            known_as_of: rule.known_as_of.unwrap_or_else(|| self.now()),
         };
-        let refresh = Duration::from_secs(self.settings.refresh_seconds.unwrap_or(REFRESH_SECONDS));
-        self.catalog.book(table, &options, refresh).await
+        self.catalog.book(table, &options, self.settings.refresh()).await
+    }
+
+    fn now(&self) -> InstantMicros {
+        InstantMicros((self.clock)().as_microsecond())
+    }
+
+    /// Removes what processes that were killed have left pinned: all that is older than `age`. Failures are
+    /// logged, and met again at the next start.
+    pub(crate) async fn remove_leftovers(&self, age: Duration) {
+        if let Err(error) = self.try_remove_leftovers(age).await {
+            tracing::warn!(%error, "pinned rate books of earlier processes cannot be removed");
+        }
+    }
+
+    async fn try_remove_leftovers(&self, age: Duration) -> Result<()> {
+        let folder = self.folder()?;
+        let of_store = |error: StoreError| SqlError::from(TaskFailure::of_store(&error));
+        let handle = self.stores.for_location(&folder).map_err(of_store)?;
+        let objects = list_objects(handle.store.as_ref(), &folder).await.map_err(of_store)?;
+        let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        let oldest_kept = self.now().0.saturating_sub(age);
+        let names: BTreeSet<&str> = objects
+            .iter()
+            .flat_map(|object| object.location.as_ref().split('/'))
+            .filter(|name| pinned_at(name).is_some_and(|pinned_at| pinned_at < oldest_kept))
+            .collect();
+        for name in names {
+            let staging = Staging::new(&self.stores, &folder, name).map_err(failed)?;
+            staging.discard().await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn folder(&self) -> Result<Location> {
+        let folder = Location::parse(&self.state_url).and_then(|root| root.join(PINNED_FOLDER));
+        folder.map_err(|error| SqlError::invalid(format!("state_url: {error}")))
     }
 
     /// Pins a book, or finds where it is pinned. Who asks meanwhile waits.
@@ -256,17 +294,27 @@ impl RateShelf {
     }
 
     async fn pin_anew(&self, loaded: &LoadedRates) -> Result<Pinned> {
-        let folder = Location::parse(&self.state_url).and_then(|root| root.join(PINNED_FOLDER));
-        let folder = folder.map_err(|error| SqlError::invalid(format!("state_url: {error}")))?;
+        let folder = self.folder()?;
         let number = self.pins_made.fetch_add(1, Ordering::Relaxed);
         let digest = loaded.reference.digest.get(..12).unwrap_or_default();
         // Another server may share the folder, and removes its own.
-        let name = format!("{digest}-{:x}-{}-{number}", (self.clock)().as_microsecond(), std::process::id());
-        let failed = |error: cambist_engine::table::TableError| {
-            SqlError::new(SqlErrorKind::Unavailable, format!("the rates cannot be pinned: {}", chain(&error)))
-        };
+        let name = format!("{digest}-{:x}-{}-{number}", self.now().0, std::process::id());
         let staging = Staging::new(&self.stores, &folder, &name).map_err(failed)?;
         let reference = rates::pin(loaded, &staging).await.map_err(failed)?;
         Ok(Pinned { reference, staging })
     }
+}
+
+fn failed(error: TableError) -> SqlError {
+    SqlError::new(SqlErrorKind::Unavailable, format!("the rates cannot be pinned: {}", chain(&error)))
+}
+
+/// Returns when a book of this name was pinned, in microseconds; nothing for other names.
+fn pinned_at(name: &str) -> Option<i64> {
+    let parts: Vec<&str> = name.split('-').collect();
+    let [digest, instant, process, number] = parts[..] else { return None };
+    let is_ours = digest.bytes().all(|digit| digit.is_ascii_hexdigit())
+        && process.parse::<u32>().is_ok()
+        && number.parse::<u64>().is_ok();
+    is_ours.then(|| i64::from_str_radix(instant, 16).ok()).flatten()
 }

@@ -1,10 +1,12 @@
 //! What the service needs of those who run jobs: a job service, in this process or on a cluster.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+use crate::catalog::Catalog;
 use crate::error::Result;
 
 /// A run of a job as SQL shows it: a row of `system.runs` and the result of a `CALL`.
@@ -18,8 +20,8 @@ pub struct RunRow {
     pub state: String,
     /// Whether it has ended.
     pub is_over: bool,
-    /// When it was submitted.
-    pub submitted_at: jiff::Timestamp,
+    /// When it was submitted; none where its record does not tell.
+    pub submitted_at: Option<jiff::Timestamp>,
     /// When it ended.
     pub ended_at: Option<jiff::Timestamp>,
     /// How many attempts there were.
@@ -44,6 +46,11 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// # Errors
     /// Where the job or an option is not valid, or no more runs are taken.
     async fn submit(&self, job: &str, options: Map<String, Value>) -> Result<RunRow>;
+
+    /// Tells whether a run goes on when whoever submitted it goes away.
+    fn are_kept(&self) -> bool {
+        true
+    }
 
     /// Waits until a run has ended, and returns it.
     ///
@@ -94,5 +101,45 @@ pub struct NoExecutors;
 impl Executors for NoExecutors {
     async fn list(&self) -> Vec<ExecutorRow> {
         Vec::new()
+    }
+}
+
+/// Runs jobs, and lets the catalog know when one that was waited for may have changed a table.
+#[derive(Debug)]
+pub(crate) struct NotedRuns {
+    runs: Arc<dyn Runs>,
+    catalog: Arc<Catalog>,
+}
+
+impl NotedRuns {
+    pub(crate) fn new(runs: Arc<dyn Runs>, catalog: Arc<Catalog>) -> Self {
+        Self { runs, catalog }
+    }
+}
+
+#[async_trait]
+impl Runs for NotedRuns {
+    fn are_kept(&self) -> bool {
+        self.runs.are_kept()
+    }
+
+    async fn submit(&self, job: &str, options: Map<String, Value>) -> Result<RunRow> {
+        let submitted = self.runs.submit(job, options).await;
+        self.catalog.note_change();
+        submitted
+    }
+
+    async fn wait(&self, run_id: &str) -> Result<RunRow> {
+        let ended = self.runs.wait(run_id).await;
+        self.catalog.note_change();
+        ended
+    }
+
+    async fn cancel(&self, run_id: &str) -> Result<RunRow> {
+        self.runs.cancel(run_id).await
+    }
+
+    async fn list(&self, limit: usize) -> Result<Vec<RunRow>> {
+        self.runs.list(limit).await
     }
 }

@@ -275,12 +275,23 @@ pub(crate) struct FunctionsArguments {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
 
     #[test]
     fn no_two_flags_of_a_command_are_in_each_others_way() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_server_of_sql_has_no_other_door_unless_it_is_told_where() {
+        let listen =
+            |flags: &[&str]| match Arguments::parse_from(["cambist", "serve"].iter().chain(flags)).command {
+                Command::Serve(arguments) => arguments.listen,
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(listen(&[]), None);
+        assert_eq!(listen(&["--listen=127.0.0.1:8090"]), Some(([127, 0, 0, 1], 8090).into()));
     }
 }

@@ -25,8 +25,9 @@ pub(crate) struct SqlArguments {
     /// The statement; read from stdin where that is no terminal, else line by line, where none is given.
     #[arg(value_name = "SQL")]
     pub(crate) sql: Option<String>,
-    /// Ask this server, such as `grpc+tls://10.0.0.1:8092`; in this process where none is given.
-    #[arg(long, value_name = "URL", env = environment::SQL_ENDPOINT)]
+    /// Ask this server, such as `grpc+tls://10.0.0.1:8092`, or the environment's (CAMBIST_SQL_ENDPOINT) where what
+    /// is to be read is not named either; else this process answers.
+    #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
     #[command(flatten)]
     pub(crate) login: LoginArguments,
@@ -43,6 +44,10 @@ pub(crate) struct SqlArguments {
     /// the server has.
     #[arg(long, value_name = "URL")]
     pub(crate) rates: Option<String>,
+    /// What a statement may take for its rows, in MiB [default: a share of the memory of the cgroup or the
+    /// machine].
+    #[arg(long, value_name = "MIB", conflicts_with = "endpoint", value_parser = value_parser!(u64).range(64..))]
+    pub(crate) memory_mib: Option<u64>,
     /// What the result is printed as [default: table on a terminal, else csv].
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<ResultFormat>,
@@ -56,26 +61,40 @@ pub(crate) struct SqlArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct LoginArguments {
-    /// The user; the password is read from the environment (CAMBIST_PASSWORD), or asked for.
-    #[arg(long, value_name = "NAME", env = environment::SQL_USER, requires = "endpoint")]
+    /// The user, else the environment's (CAMBIST_USER); the password is read from the environment
+    /// (CAMBIST_PASSWORD), or asked for.
+    #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
     /// A file whose only line is a token, instead of a user; else the environment's (CAMBIST_TOKEN).
-    #[arg(long, value_name = "FILE", conflicts_with = "user", requires = "endpoint")]
+    #[arg(long, value_name = "FILE", conflicts_with = "user")]
     pub(crate) token_file: Option<PathBuf>,
-    /// The certificate that vouches for the server's: PEM.
-    #[arg(long, value_name = "FILE", env = environment::SQL_CA, requires = "endpoint")]
+    /// The certificate that vouches for the server's, PEM; else the environment's (CAMBIST_TLS_CA).
+    #[arg(long, value_name = "FILE")]
     pub(crate) tls_ca: Option<PathBuf>,
     /// Let the endpoint be without TLS: whoever listens on the way reads the password and the rows.
-    #[arg(long, requires = "endpoint")]
+    #[arg(long)]
     pub(crate) insecure: bool,
+}
+
+impl LoginArguments {
+    /// Returns the first of its flags that is given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--user", self.user.is_some()),
+            ("--token-file", self.token_file.is_some()),
+            ("--tls-ca", self.tls_ca.is_some()),
+            ("--insecure", self.insecure),
+        ];
+        flags.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
+    }
 }
 
 /// Where SQL is served, and to whom.
 #[derive(Debug, Args)]
 pub(crate) struct FlightArguments {
-    /// The file of users with the hashes of their passwords and tokens; `cambist users` makes it [default:
-    /// cambist/users.toml below the user's folder for state].
-    #[arg(long, value_name = "FILE", env = environment::CREDENTIALS)]
+    /// The file of users with the hashes of their passwords and tokens; `cambist users` makes it [default: the
+    /// environment's (CAMBIST_CREDENTIALS), else cambist/users.toml below the user's folder for state].
+    #[arg(long, value_name = "FILE")]
     pub(crate) credentials: Option<PathBuf>,
     /// A TOML file that declares tables, rates, places and limits.
     #[arg(long, value_name = "FILE")]
@@ -92,9 +111,28 @@ pub(crate) struct FlightArguments {
     /// Serve SQL without TLS; on loopback only.
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_self_signed"])]
     pub(crate) no_tls: bool,
+    /// What all statements that this process works on may take for their rows, in MiB [default: a share of the
+    /// memory of the cgroup or the machine].
+    #[arg(long, value_name = "MIB", value_parser = value_parser!(u64).range(64..))]
+    pub(crate) memory_mib: Option<u64>,
     /// Append who asked for what to this file, one JSON object a line [default: to the log].
     #[arg(long, value_name = "FILE")]
     pub(crate) audit_log: Option<PathBuf>,
+}
+
+impl FlightArguments {
+    /// Returns the first of its flags that is given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--credentials", self.credentials.is_some()),
+            ("--config", self.config.is_some()),
+            ("--tls-cert", self.tls_cert.is_some()),
+            ("--tls-self-signed", self.tls_self_signed.is_some()),
+            ("--no-tls", self.no_tls),
+            ("--audit-log", self.audit_log.is_some()),
+        ];
+        flags.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -104,9 +142,10 @@ pub(crate) struct ServeArguments {
     pub(crate) flight_listen: SocketAddr,
     #[command(flatten)]
     pub(crate) flight: FlightArguments,
-    /// Where runs, status and metrics are served over HTTP, to everybody who reaches it. Port 0 takes a free one.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8090")]
-    pub(crate) listen: SocketAddr,
+    /// Where runs, status and metrics are served over HTTP [default: nowhere]. Everybody who reaches it, users of
+    /// this machine too, may run any job at any place, without a name. Port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
     /// The folder of the runs' records and of declared tables, which survive this process: a local path or
     /// `s3://` [default: cambist/serve below the user's folder for state].
     #[arg(long, value_name = "URL")]

@@ -68,10 +68,7 @@ fn config(arguments: ExecutorArguments, cluster: ClusterInfo) -> Result<Executor
     let defaults = ExecutorConfig::new(cluster.rpc_host, cluster.rpc_port);
     let scheduler = (defaults.scheduler_host.as_str(), defaults.scheduler_port);
     let own = address_towards(scheduler)?;
-    let memory_bytes = match arguments.memory_mib {
-        Some(mebibytes) => mebibytes << 20,
-        None => default_bytes(arguments.memory_share_of),
-    };
+    let memory_bytes = memory_bytes(arguments.memory_mib, arguments.memory_share_of);
     Ok(ExecutorConfig {
         bind: arguments.bind.unwrap_or(own),
         advertised_host: arguments.host.unwrap_or_else(|| own.to_string()),
@@ -85,6 +82,11 @@ fn config(arguments: ExecutorArguments, cluster: ClusterInfo) -> Result<Executor
         drain_timeout: Duration::from_secs(arguments.drain_timeout),
         ..defaults
     })
+}
+
+/// Returns what rows may take in a process that shares the machine with others, `share_of` of them in all.
+pub(super) fn memory_bytes(given_mib: Option<u64>, share_of: u16) -> u64 {
+    given_mib.map_or_else(|| default_bytes(share_of), |mebibytes| mebibytes << 20)
 }
 
 /// Returns the address from which this machine reaches the scheduler; nothing is sent.

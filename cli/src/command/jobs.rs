@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use cambist_jobs::error::{JobError, Result};
+use cambist_jobs::error::Result;
 use cambist_jobs::registry::{
-    function_reference_page, functions as list_functions, job, jobs, reference_page,
+    function_reference_page, functions as list_functions, installed, jobs, reference_page,
 };
 
 use crate::arguments::{FunctionsArguments, JobsArguments};
@@ -17,12 +17,7 @@ pub(super) fn run(arguments: &JobsArguments) -> Result<ExitCode> {
     }
     let chosen = match &arguments.name {
         None => jobs(),
-        Some(name) => {
-            let names: Vec<String> = jobs().into_iter().map(|job| job.name).collect();
-            let unknown =
-                || JobError::usage(format!("no job `{name}`, expected one of {}", names.join(", ")));
-            vec![job(name).ok_or_else(unknown)?]
-        }
+        Some(name) => vec![installed().describe(name)?],
     };
     for job in chosen {
         if arguments.json {

@@ -11,7 +11,7 @@ use cambist_scheduler::service::ServiceSettings;
 use cambist_scheduler::{SchedulerConfig, WorkerSettings};
 
 use super::{serve, server};
-use crate::arguments::SchedulerArguments;
+use crate::arguments::{FlightArguments, SchedulerArguments};
 use crate::{clock, environment};
 
 pub(super) async fn run(arguments: SchedulerArguments) -> Result<ExitCode> {
@@ -31,12 +31,15 @@ fn config(arguments: SchedulerArguments) -> Result<SchedulerConfig> {
     };
     let sql = match arguments.flight_listen {
         Some(listen) => Some(serve::endpoint(listen, &arguments.flight)?),
-        None => None,
+        None => {
+            refuse_in_vain(&arguments.flight)?;
+            None
+        }
     };
     let seconds = Duration::from_secs;
     let defaults = ClusterSettings::default();
     Ok(SchedulerConfig {
-        listen: arguments.listen,
+        listen: Some(arguments.listen),
         service: ServiceSettings {
             runs_at_once: usize::from(arguments.runs_at_once),
             queue_length_max: arguments.queue_length as usize,
@@ -58,6 +61,15 @@ fn config(arguments: SchedulerArguments) -> Result<SchedulerConfig> {
     })
 }
 
+/// What says how SQL is served is a mistake where it is not.
+fn refuse_in_vain(flight: &FlightArguments) -> Result<()> {
+    match flight.given() {
+        None => Ok(()),
+        Some(flag) => Err(JobError::usage(format!("{flag} is given, and SQL is not served"))
+            .with_hint("say where with --flight-listen HOST:PORT, or leave it out")),
+    }
+}
+
 /// The host of an address, where it names one: executors call the scheduler back.
 fn address_of(rpc_listen: SocketAddr) -> Result<String> {
     if rpc_listen.ip().is_unspecified() {
@@ -66,4 +78,30 @@ fn address_of(rpc_listen: SocketAddr) -> Result<String> {
         )));
     }
     Ok(rpc_listen.ip().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::arguments::{Arguments, Command};
+
+    #[test]
+    fn what_says_how_sql_is_served_is_refused_where_it_is_not() {
+        for (given, flag) in [
+            ("--no-tls", "--no-tls"),
+            ("--config=server.toml", "--config"),
+            ("--credentials=users.toml", "--credentials"),
+            ("--audit-log=audit.jsonl", "--audit-log"),
+        ] {
+            let words = ["cambist", "scheduler", "--state-url=state", given];
+            let Command::Scheduler(arguments) = Arguments::parse_from(words).command else {
+                panic!("{given}")
+            };
+            let error = config(*arguments).unwrap_err();
+            assert_eq!(error.to_string(), format!("{flag} is given, and SQL is not served"));
+            assert!(error.hint.unwrap().contains("--flight-listen"));
+        }
+    }
 }

@@ -13,6 +13,7 @@ use cambist_scheduler::{SchedulerConfig, SqlEndpoint, WorkerSettings};
 use cambist_sql::SqlSettings;
 use cambist_sql::audit::{AuditLog, FileAudit, TracedAudit};
 
+use super::executor::memory_bytes;
 use super::server;
 use super::sql::{failure, read};
 use crate::arguments::{FlightArguments, ServeArguments};
@@ -41,11 +42,12 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<ExitCode> {
 
 /// What serving SQL needs to know.
 pub(super) fn endpoint(listen: SocketAddr, arguments: &FlightArguments) -> Result<SqlEndpoint> {
-    let settings = match &arguments.config {
+    let mut settings = match &arguments.config {
         Some(path) => SqlSettings::from_toml(&read(path, "config")?)
             .map_err(|error| failure::of_sql(error).in_file(path))?,
         None => SqlSettings::default(),
     };
+    settings.memory_bytes = usize::try_from(memory_bytes(arguments.memory_mib, 1)).ok();
     let audit: Arc<dyn AuditLog> = match &arguments.audit_log {
         Some(path) => Arc::new(FileAudit::open(path).map_err(|error| {
             JobError::usage(format!("the audit log `{}` cannot be opened", path.display())).caused_by(error)
@@ -89,6 +91,9 @@ fn tls(listen: SocketAddr, arguments: &FlightArguments) -> Result<Tls> {
 pub(super) fn credentials_file(given: Option<PathBuf>) -> Result<PathBuf> {
     match given {
         Some(path) => Ok(path),
-        None => Ok(environment::state_folder("users.toml", "--credentials")?),
+        None => match environment::given(environment::CREDENTIALS) {
+            Some(path) => Ok(PathBuf::from(path)),
+            None => environment::state_folder("users.toml", "--credentials"),
+        },
     }
 }

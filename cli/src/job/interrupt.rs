@@ -35,17 +35,33 @@ pub(crate) enum CtrlC {
 
 /// Begins to listen; signals no longer end the process.
 pub(crate) fn listen(ctrl_c: CtrlC) -> Result<mpsc::Receiver<Wish>> {
-    let begin = |kind| {
-        signal(kind).map_err(|error| {
-            JobError::new(ErrorKind::Infrastructure, "signals cannot be listened for").caused_by(error)
-        })
-    };
     let interrupts = begin(SignalKind::interrupt())?;
     let terminations = begin(SignalKind::terminate())?;
     // More signals than that are impatience, and say nothing new.
     let (sender, wishes) = mpsc::channel(4);
     tokio::spawn(interpret(ctrl_c, interrupts, terminations, sender));
     Ok(wishes)
+}
+
+/// Waits for Ctrl-C or SIGTERM, which from here on no longer end the process by themselves.
+///
+/// # Errors
+/// Where signals cannot be listened for.
+pub(crate) fn signalled() -> Result<impl Future<Output = SignalKind>> {
+    let (mut interrupts, mut terminations) =
+        (begin(SignalKind::interrupt())?, begin(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupts.recv() => SignalKind::interrupt(),
+            _ = terminations.recv() => SignalKind::terminate(),
+        }
+    })
+}
+
+fn begin(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(|error| {
+        JobError::new(ErrorKind::Infrastructure, "signals cannot be listened for").caused_by(error)
+    })
 }
 
 async fn interpret(

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::signal::unix::SignalKind;
 
 pub(crate) use self::follow::{Followed, follow};
-pub(crate) use self::interrupt::{CtrlC, listen};
+pub(crate) use self::interrupt::{CtrlC, listen, signalled};
 pub(crate) use self::remote::connect;
 pub(crate) use self::summary::of as summary_of;
 use crate::arguments::PlaceArguments;
@@ -69,6 +69,11 @@ pub(crate) async fn execute_here(job: &str, options: Value, is_quiet: bool) -> R
     embedded::run(prepare(job, options)?.as_ref(), is_quiet).await
 }
 
+/// Returns what a shell tells of a process that this signal ended.
+pub(crate) fn exit_code_of(signal: SignalKind) -> ExitCode {
+    ExitCode::from(u8::try_from(signal.as_raw_value()).map_or(u8::MAX, |signal| signal.saturating_add(128)))
+}
+
 /// Prints what a run left behind, the job's report as the last line of stdout, and returns the exit code.
 pub(crate) fn print(outcome: &Outcome, is_quiet: bool) -> Result<ExitCode> {
     match outcome {
@@ -81,10 +86,7 @@ pub(crate) fn print(outcome: &Outcome, is_quiet: bool) -> Result<ExitCode> {
         Outcome::Detached(run) => output::json(run)?,
         Outcome::Cancelled { id, signal } => {
             output::note(&format!("run {id} was cancelled; nothing of it is visible"));
-            // As a shell tells of a process that its signal ended.
-            let code =
-                u8::try_from(signal.as_raw_value()).map_or(u8::MAX, |signal| signal.saturating_add(128));
-            return Ok(ExitCode::from(code));
+            return Ok(exit_code_of(*signal));
         }
     }
     Ok(ExitCode::SUCCESS)

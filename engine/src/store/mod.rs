@@ -37,17 +37,20 @@ pub struct StoreHandle {
     pub store: Arc<dyn ObjectStore>,
     /// The same store's uploads that another process can complete; local disks have none.
     pub multipart: Option<Arc<dyn MultipartStore>>,
+    /// Whether listings pass over what links lead to: see [`Stores::passing_over_links`].
+    passes_over_links: bool,
 }
 
 impl StoreHandle {
     /// Makes a handle of a store that has uploads which another process can complete.
     pub fn with_multipart<S: ObjectStore + MultipartStore>(store: Arc<S>) -> Self {
-        Self { multipart: Some(Arc::clone(&store) as Arc<dyn MultipartStore>), store }
+        let multipart = Some(Arc::clone(&store) as Arc<dyn MultipartStore>);
+        Self { multipart, store, passes_over_links: false }
     }
 
     /// Makes a handle of a store without such uploads.
     pub fn without_multipart(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, multipart: None }
+        Self { store, multipart: None, passes_over_links: false }
     }
 }
 
@@ -64,12 +67,20 @@ impl fmt::Debug for StoreHandle {
 #[derive(Clone, Debug, Default)]
 pub struct Stores {
     handles: Arc<Mutex<HashMap<Place, StoreHandle>>>,
+    passes_over_links: bool,
 }
 
 impl Stores {
     /// Makes an empty set.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes inputs that are folders or patterns of the local file system pass over what symbolic links below them
+    /// lead to elsewhere: for a process that may read more than those who name its inputs.
+    #[must_use]
+    pub fn passing_over_links(self) -> Self {
+        Self { passes_over_links: true, ..self }
     }
 
     /// Uses `handle` for everything in `place` from now on, instead of a store built from the environment.
@@ -87,7 +98,10 @@ impl Stores {
             return Ok(handle.clone());
         }
         let handle = match location.place() {
-            Place::Local => StoreHandle::without_multipart(Arc::new(LocalFileSystem::new())),
+            Place::Local => StoreHandle {
+                passes_over_links: self.passes_over_links,
+                ..StoreHandle::without_multipart(Arc::new(LocalFileSystem::new()))
+            },
             Place::Bucket(bucket) => StoreHandle::with_multipart(Arc::new(s3::from_environment(bucket)?)),
         };
         handles.insert(location.place().clone(), handle.clone());

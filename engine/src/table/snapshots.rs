@@ -22,6 +22,9 @@ const TABLES_MAX: usize = 64;
 /// Past snapshots that are kept of each table.
 const PAST_MAX: usize = 4;
 
+/// Past snapshots that are kept of all tables together, some 5 MiB each for large ones.
+const PAST_OF_ALL_MAX: usize = 16;
+
 /// Records that are read at a time to find the commit of an instant.
 const RECORDS_AT_ONCE: u64 = 64;
 
@@ -96,19 +99,42 @@ impl TableSnapshots {
         }
         let snapshot = Arc::new(entry.place.past(number, committed_at, latest.number()).await?);
         entry.past().keep(Arc::clone(&snapshot));
+        self.bound_past();
         Ok(snapshot)
     }
 
-    /// Returns the newest published commits of the table at `root`, newest first, at most `limit` of them.
+    /// Returns what `told` makes of each of the newest published commits of the table at `root`, newest first, at
+    /// most `limit` of them. Of the records themselves, which list files, a few are in memory at a time.
     ///
     /// # Errors
     /// Those of [`Self::latest`].
-    pub async fn commits(&self, root: &Location, limit: u64) -> Result<Vec<CommitRecord>, TableError> {
+    pub async fn commits<T>(
+        &self,
+        root: &Location,
+        limit: u64,
+        told: impl Fn(CommitRecord) -> T + Send,
+    ) -> Result<Vec<T>, TableError>
+    where
+        T: Send,
+    {
         let entry = self.entry(root)?;
         let last = entry.latest().await?.number();
-        let mut records = entry.place.log().read(last.saturating_sub(limit) + 1..=last).await?;
-        records.reverse();
-        Ok(records)
+        let log = entry.place.log();
+        let records = log.records(last.saturating_sub(limit) + 1..=last);
+        let mut all: Vec<T> = records.map_ok(told).try_collect().await?;
+        all.reverse();
+        Ok(all)
+    }
+
+    /// Lets past snapshots go, of the least recently used tables first, where there are too many.
+    fn bound_past(&self) {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept: usize = tables.iter().map(|(_, entry)| entry.past().snapshots.len()).sum();
+        for (_, entry) in tables.iter() {
+            while kept > PAST_OF_ALL_MAX && entry.past().snapshots.pop_front().is_some() {
+                kept -= 1;
+            }
+        }
     }
 
     fn entry(&self, root: &Location) -> Result<Arc<Entry>, TableError> {

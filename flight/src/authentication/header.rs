@@ -46,9 +46,13 @@ pub(super) fn cookie(metadata: &MetadataMap) -> Option<String> {
     pairs.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value.trim_matches('"').to_owned()).next_back()
 }
 
-/// Offers a cookie.
-pub(crate) fn set_cookie(metadata: &mut MetadataMap, cookie: &Secret) {
-    insert(metadata, &format!("{COOKIE}={}; Path=/; HttpOnly", cookie.reveal_text()));
+/// Offers a cookie; `is_tls` says that it never travels in the open.
+pub(crate) fn set_cookie(metadata: &mut MetadataMap, cookie: &Secret, is_tls: bool) {
+    let secure = if is_tls { "; Secure" } else { "" };
+    insert(
+        metadata,
+        &format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict{secure}", cookie.reveal_text()),
+    );
 }
 
 /// Takes our cookie back.

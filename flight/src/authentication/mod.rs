@@ -1,8 +1,11 @@
-//! Who sends a call: decided here, for every call, before anything else is looked at.
+//! Who sends a call: decided here, for every call, before anything else is looked at. What tokens tell is decided
+//! before the call's message is even read.
 //!
 //! **Invariant:** a refusal says the same and takes the same way, whatever was wrong.
 
+mod guesses;
 mod header;
+mod refusals;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -14,14 +17,16 @@ use cambist_sql::{Clock, Session};
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Place};
 use crate::credentials::{Directory, PasswordChecks, Proof, Users};
 use crate::secret::{Digest, Secret};
 use crate::sessions::Sessions;
 use crate::status::internal;
 
+use guesses::Guesses;
 use header::Presented;
 pub(crate) use header::{clear_cookie, set_cookie};
+use refusals::Refusals;
 
 /// What each refusal says.
 const REFUSAL: &str = "not authenticated: expected a user and password, or a token, that are valid";
@@ -59,6 +64,8 @@ pub(crate) struct Authenticator {
     pub(crate) audit: Arc<dyn AuditLog>,
     pub(crate) clock: ClockOf,
     noted: Mutex<HashSet<(SocketAddr, Digest)>>,
+    refusals: Refusals,
+    guesses: Guesses,
 }
 
 /// A clock that can be shown.
@@ -85,20 +92,45 @@ impl Authenticator {
         audit: Arc<dyn AuditLog>,
         clock: ClockOf,
     ) -> Self {
-        Self { directory, passwords, sessions, audit, clock, noted: Mutex::default() }
+        let refusals = Refusals::new(Arc::clone(&audit), clock.clone());
+        let (noted, guesses) = (Mutex::default(), Guesses::default());
+        Self { directory, passwords, sessions, audit, clock, noted, refusals, guesses }
+    }
+
+    /// Refuses a call before its message is read, where its sender will not be recognised. A password, which takes
+    /// time, is looked at later: of a connection that has not come in, a few calls with one are read at once.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED, as [`Self::admit`] says it; RESOURCE_EXHAUSTED for one call too many.
+    pub(crate) fn screen(
+        &self,
+        metadata: &MetadataMap,
+        connection: &Connection,
+    ) -> Result<Option<Place>, Status> {
+        let is_known = match header::presented(metadata) {
+            Some(Presented::Password { .. }) => return connection.enter().map_err(|()| too_many_calls()),
+            Some(Presented::Token(token)) => {
+                let now = self.clock.now();
+                let users = self.directory.users(now);
+                self.sessions.of_token(&token, &users, now).is_some()
+                    || users.bearer(&Digest::of(&token)).is_some()
+            }
+            None => false,
+        };
+        if is_known { Ok(None) } else { Err(self.refusal("", connection)) }
     }
 
     /// Returns who sends a call.
     ///
     /// # Errors
-    /// UNAUTHENTICATED, always the same; RESOURCE_EXHAUSTED where too many passwords are being verified;
-    /// FAILED_PRECONDITION where the caller is known and the session of the cookie is over.
+    /// UNAUTHENTICATED, always the same; RESOURCE_EXHAUSTED where too many passwords are being verified, or too
+    /// many were wrong; FAILED_PRECONDITION where the caller is known and the session of the cookie is over.
     pub(crate) async fn admit(
         &self,
         metadata: &MetadataMap,
         connection: &Connection,
     ) -> Result<Caller, Status> {
-        let users = self.directory.users();
+        let users = self.directory.users(self.clock.now());
         let presented = header::presented(metadata);
         if let Some(Presented::Token(token)) = &presented
             && let Some(lasting) = self.sessions.of_token(token, &users, self.clock.now())
@@ -134,9 +166,9 @@ impl Authenticator {
         metadata: &MetadataMap,
         connection: &Connection,
     ) -> Result<Secret, Status> {
-        let users = self.directory.users();
+        let users = self.directory.users(self.clock.now());
         let (who, proof) = self.recognise(header::presented(metadata), &users, connection).await?;
-        self.note(&who.name, connection, None);
+        self.note(&who.name, connection);
         connection.admit();
         let options = header::options(metadata)?;
         self.sessions.open(who, proof, options, self.clock.now()).map_err(internal)
@@ -154,10 +186,12 @@ impl Authenticator {
                 let (hash, who) = users.password_hash(&user);
                 let hash = hash.to_owned();
                 let proof = Proof::Password(Digest::of(&hash));
-                let matches = self.passwords.matches(password, hash).await?;
                 if users.knows(&user) {
-                    claimed = user;
+                    claimed.clone_from(&user);
                 }
+                let matches = self.verify(&user, password, hash, connection).await.inspect_err(|status| {
+                    self.refusals.note(&claimed, connection.peer, status.message());
+                })?;
                 who.filter(|_| matches).map(|who| (who, proof))
             }
             Some(Presented::Token(token)) => {
@@ -166,10 +200,29 @@ impl Authenticator {
             }
             None => None,
         };
-        found.ok_or_else(|| {
-            self.note(&claimed, connection, Some("not recognised"));
-            Status::unauthenticated(REFUSAL)
-        })
+        found.ok_or_else(|| self.refusal(&claimed, connection))
+    }
+
+    async fn verify(
+        &self,
+        user: &str,
+        password: String,
+        hash: String,
+        connection: &Connection,
+    ) -> Result<bool, Status> {
+        let address = connection.peer.map(|peer| peer.ip());
+        self.guesses.check(address, user, self.clock.now())?;
+        let turn = self.passwords.turn(address).await?;
+        // Others of that name may have been wrong meanwhile.
+        self.guesses.check(address, user, self.clock.now())?;
+        let matches = self.passwords.matches(turn, password, hash).await?;
+        self.guesses.count(address, user, matches, self.clock.now());
+        Ok(matches)
+    }
+
+    fn refusal(&self, claimed: &str, connection: &Connection) -> Status {
+        self.refusals.note(claimed, connection.peer, "not recognised");
+        Status::unauthenticated(REFUSAL)
     }
 
     /// Notes who uses a token or password without logging in: once for each connection, not for each call.
@@ -184,10 +237,10 @@ impl Authenticator {
                 return;
             }
         }
-        self.note(&who.name, connection, None);
+        self.note(&who.name, connection);
     }
 
-    fn note(&self, user: &str, connection: &Connection, error: Option<&str>) {
+    fn note(&self, user: &str, connection: &Connection) {
         self.audit.note(&AuditEntry {
             at: self.clock.now().to_string(),
             user: user.to_owned(),
@@ -195,11 +248,15 @@ impl Authenticator {
             action: "authenticate".to_owned(),
             query: None,
             statement: None,
-            outcome: if error.is_some() { "refused" } else { "ok" }.to_owned(),
-            error: error.map(str::to_owned),
+            outcome: "ok".to_owned(),
+            error: None,
             rows: 0,
             bytes: 0,
             seconds: 0.0,
         });
     }
+}
+
+fn too_many_calls() -> Status {
+    Status::resource_exhausted("too many calls at once before the first has shown who calls")
 }

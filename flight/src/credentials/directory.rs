@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cambist_sql::access::{Principal, Role};
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Credentials, HASH_MARK, User, password};
 use crate::error::{FlightServerError, Result};
@@ -35,13 +36,36 @@ struct Stamp {
     inode: u64,
     length: u64,
     modified: (i64, i64),
+    /// Also another owner or mode.
+    changed: (i64, i64),
 }
+
+/// What was read last.
+#[derive(Debug)]
+struct Known {
+    stamp: Option<Stamp>,
+    users: Arc<Users>,
+    unreadable: Option<Unreadable>,
+}
+
+/// A file that cannot be used.
+#[derive(Clone, Copy, Debug)]
+struct Unreadable {
+    since: Timestamp,
+    looked_at: Timestamp,
+}
+
+/// How long the users of a file that cannot be read any more stay in force: time to mend it. Beyond, it may be that
+/// somebody was removed from it.
+const UNREADABLE_GRACE: SignedDuration = SignedDuration::from_mins(5);
+/// How often a file that cannot be read is looked at, unless it changes.
+const UNREADABLE_PAUSE: SignedDuration = SignedDuration::from_secs(10);
 
 /// Reads the users again where the file has changed.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
-    read: RwLock<(Option<Stamp>, Arc<Users>)>,
+    known: RwLock<Known>,
 }
 
 impl fmt::Debug for Users {
@@ -103,37 +127,63 @@ impl Directory {
         let text = std::fs::read_to_string(&path).map_err(file)?;
         let credentials = Credentials::from_toml(&text)
             .map_err(|reason| FlightServerError::Credentials { path: path.clone(), reason })?;
-        Ok(Self { path, read: RwLock::new((Some(stamp), Arc::new(Users::new(credentials)))) })
+        let users = Arc::new(Users::new(credentials));
+        Ok(Self { path, known: RwLock::new(Known { stamp: Some(stamp), users, unreadable: None }) })
     }
 
     /// Returns the users as the file has them now. Where it cannot be read or is not valid, the users are those
-    /// that it had, and the log says so.
-    pub(crate) fn users(&self) -> Arc<Users> {
+    /// that it had, for some minutes, and then none; the log says so.
+    pub(crate) fn users(&self, now: Timestamp) -> Arc<Users> {
         // One look at a local file's inode takes microseconds, and the file itself is small.
-        let now = stamp(&self.path).ok();
+        let stamp = stamp(&self.path).ok();
         {
-            let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
-            if read.0 == now {
-                return Arc::clone(&read.1);
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            if !known.is_to_be_read(stamp, now) {
+                return Arc::clone(&known.users);
             }
         }
-        let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
-        if read.0 != now {
-            read.0 = now;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.is_to_be_read(stamp, now) {
+            known.stamp = stamp;
             let text = std::fs::read_to_string(&self.path).map_err(|error| error.to_string());
             match text.and_then(|text| Credentials::from_toml(&text)) {
-                Ok(credentials) => read.1 = Arc::new(Users::new(credentials)),
-                Err(reason) => {
-                    let path = self.path.display();
-                    tracing::error!(%path, %reason, "the credentials cannot be read; the ones before stay in force");
+                Ok(credentials) => {
+                    known.users = Arc::new(Users::new(credentials));
+                    known.unreadable = None;
                 }
+                Err(reason) => self.keep_for_a_while(&mut known, &reason, now),
             }
         }
-        Arc::clone(&read.1)
+        Arc::clone(&known.users)
+    }
+
+    fn keep_for_a_while(&self, known: &mut Known, reason: &str, now: Timestamp) {
+        let path = self.path.display();
+        let since = known.unreadable.map_or(now, |unreadable| unreadable.since);
+        known.unreadable = Some(Unreadable { since, looked_at: now });
+        if now.duration_since(since) < UNREADABLE_GRACE {
+            let minutes = UNREADABLE_GRACE.as_secs() / 60;
+            tracing::error!(%path, reason, %since, minutes, "the credentials cannot be read; those before stay for a while");
+        } else {
+            known.users = Arc::new(Users::new(Credentials::default()));
+            tracing::error!(%path, reason, %since, "the credentials cannot be read; nobody comes in");
+        }
+    }
+}
+
+impl Known {
+    fn is_to_be_read(&self, stamp: Option<Stamp>, now: Timestamp) -> bool {
+        let is_old = |unreadable: Unreadable| now.duration_since(unreadable.looked_at) >= UNREADABLE_PAUSE;
+        self.stamp != stamp || self.unreadable.is_some_and(is_old)
     }
 }
 
 fn stamp(path: &PathBuf) -> io::Result<Stamp> {
     let found = std::fs::metadata(path)?;
-    Ok(Stamp { inode: found.ino(), length: found.len(), modified: (found.mtime(), found.mtime_nsec()) })
+    Ok(Stamp {
+        inode: found.ino(),
+        length: found.len(),
+        modified: (found.mtime(), found.mtime_nsec()),
+        changed: (found.ctime(), found.ctime_nsec()),
+    })
 }

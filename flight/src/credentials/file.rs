@@ -1,15 +1,20 @@
 //! The file of credentials as the command line changes it.
 
-use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cambist_sql::access::Role;
 
 use super::{Credentials, NewToken, UserView};
 use crate::error::{FlightServerError, Result};
 use crate::secret::Secret;
+
+/// A change takes milliseconds, a new password some more.
+const TURN_ATTEMPTS: u32 = 200;
+const TURN_PAUSE: Duration = Duration::from_millis(50);
 
 /// A file of credentials. Each change reads it, and writes it anew; a file that is not there has no users.
 #[derive(Clone, Debug)]
@@ -77,11 +82,28 @@ impl CredentialsFile {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Credentials) -> Result<T>) -> Result<T> {
+        // Until the end: who reads, changes and writes at the same time would undo this change.
+        let _turn = self.turn()?;
         let mut credentials = self.read()?;
         let changed = change(&mut credentials)?;
         let text = toml::to_string(&credentials).map_err(|error| self.invalid(error.to_string()))?;
         write_private(&self.path, text.as_bytes())?;
         Ok(changed)
+    }
+
+    /// Locks the folder: the file itself is replaced by each change.
+    fn turn(&self) -> Result<fs::File> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let failed = |source| FlightServerError::File { action: "write", path: self.path.clone(), source };
+        let lock = fs::File::open(folder.unwrap_or(Path::new("."))).map_err(failed)?;
+        for _ in 0..TURN_ATTEMPTS {
+            match lock.try_lock() {
+                Ok(()) => return Ok(lock),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(TURN_PAUSE),
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
+        }
+        Err(failed(io::Error::new(io::ErrorKind::TimedOut, "another program holds the lock of its folder")))
     }
 
     fn read(&self) -> Result<Credentials> {
@@ -97,11 +119,17 @@ impl CredentialsFile {
     }
 }
 
-/// Writes a file that only its owner can read; readers see the old one or the new one, whole.
+/// Writes a file that only its owner can read, or, where there is one, whoever could read that; readers see the old
+/// one or the new one, whole.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let unfinished = path.with_extension(format!("{}.unfinished", Secret::random()?.reveal_text()));
-    let write = || -> std::io::Result<()> {
+    let write = || -> io::Result<()> {
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+        match fs::metadata(path) {
+            Ok(before) => keep_readers(&file, &before)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&unfinished, path)
@@ -111,4 +139,16 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&unfinished);
         FlightServerError::File { action: "write", path: path.to_owned(), source }
     })
+}
+
+/// A server that runs as another user must be able to read what an administrator has changed.
+fn keep_readers(file: &fs::File, before: &fs::Metadata) -> io::Result<()> {
+    let made = file.metadata()?;
+    if (made.uid(), made.gid()) != (before.uid(), before.gid()) {
+        fchown(file, Some(before.uid()), Some(before.gid())).map_err(|error| {
+            let (user, group) = (before.uid(), before.gid());
+            io::Error::new(error.kind(), format!("it must stay with user {user} and group {group}: {error}"))
+        })?;
+    }
+    file.set_permissions(fs::Permissions::from_mode(before.mode() & 0o777))
 }

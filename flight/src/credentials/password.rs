@@ -1,11 +1,13 @@
 //! Passwords: hashed by Argon2id, and verified a few at a time.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use argon2::{Argon2, Params};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use crate::error::{FlightServerError, Result};
@@ -47,26 +49,57 @@ pub(super) fn nobodys_hash(like: Option<&str>) -> String {
     format!("$argon2id$v=19$m={memory},t={passes},p={lanes}${salt}${zeros}")
 }
 
-/// Verifies passwords, a few at once.
+/// Verifies passwords, a few at once, and of one address one fewer: others come in meanwhile.
 #[derive(Clone, Debug)]
 pub(crate) struct PasswordChecks {
     turns: Arc<Semaphore>,
+    of_one_address: usize,
+    addresses: Arc<Mutex<HashMap<Option<IpAddr>, Weak<Semaphore>>>>,
+}
+
+/// The turn of a caller.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _of_address: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
 }
 
 impl PasswordChecks {
     pub(crate) fn new(at_once: usize) -> Self {
-        Self { turns: Arc::new(Semaphore::new(at_once)) }
+        let of_one_address = at_once.saturating_sub(1).max(1);
+        Self { turns: Arc::new(Semaphore::new(at_once)), of_one_address, addresses: Arc::default() }
+    }
+
+    /// Waits until a password of that address may be verified.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED where that takes too long.
+    pub(crate) async fn turn(&self, address: Option<IpAddr>) -> Result<Turn, Status> {
+        let own = self.turns_of(address);
+        let turn = async {
+            let of_address = own.acquire_owned().await.map_err(internal)?;
+            let of_all = Arc::clone(&self.turns).acquire_owned().await.map_err(internal)?;
+            Ok(Turn { _of_address: of_address, _of_all: of_all })
+        };
+        tokio::time::timeout(TURN_WAIT, turn).await.unwrap_or_else(|_| {
+            Err(Status::resource_exhausted("too many clients log in at once, try again later"))
+        })
+    }
+
+    /// Returns what the callers of one address share while there are some.
+    fn turns_of(&self, address: Option<IpAddr>) -> Arc<Semaphore> {
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turns) = addresses.get(&address).and_then(Weak::upgrade) {
+            return turns;
+        }
+        addresses.retain(|_, turns| turns.strong_count() > 0);
+        let turns = Arc::new(Semaphore::new(self.of_one_address));
+        addresses.insert(address, Arc::downgrade(&turns));
+        turns
     }
 
     /// Tells whether the password has that hash. The work ends by itself where the caller goes away.
-    pub(crate) async fn matches(&self, password: String, hash: String) -> Result<bool, Status> {
-        let turn = tokio::time::timeout(TURN_WAIT, Arc::clone(&self.turns).acquire_owned());
-        let turn = match turn.await {
-            Ok(turn) => turn.map_err(internal)?,
-            Err(_) => {
-                return Err(Status::resource_exhausted("too many clients log in at once, try again later"));
-            }
-        };
+    pub(crate) async fn matches(&self, turn: Turn, password: String, hash: String) -> Result<bool, Status> {
         let verified = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let Ok(hash) = PasswordHash::new(&hash) else { return false };

@@ -7,15 +7,16 @@ use arrow_flight::sql::{
     ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, ProstMessageExt,
 };
 use arrow_flight::{
-    Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightInfo,
+    Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightInfo, Ticket,
 };
 use bytes::Bytes;
+use cambist_sql::SqlErrorKind;
 use prost::Message;
 use tonic::Status;
 
 use super::Inner;
 use super::info::{refuse_transaction, schema_bytes};
-use super::results::Cancelled;
+use super::results::{Cancelled, name_of};
 use super::session_options::{
     CloseSessionRequest, CloseSessionResult, GetSessionOptionsRequest, SetSessionOptionsRequest, closed,
     get_options, set_options,
@@ -80,7 +81,7 @@ impl Inner {
             }
             SET_OPTIONS => {
                 let request: SetSessionOptionsRequest = decode(&action.body)?;
-                Ok(Some(set_options(&caller.session, request)?.encode_to_vec().into()))
+                Ok(Some(set_options(&self.sql, &caller.session, request)?.encode_to_vec().into()))
             }
             GET_OPTIONS => {
                 let GetSessionOptionsRequest {} = decode(&action.body)?;
@@ -122,20 +123,41 @@ impl Inner {
     }
 
     async fn cancel(&self, caller: &Caller, info: &FlightInfo) -> Result<CancelStatus, Status> {
+        let fetchable =
+            info.endpoint.iter().take(ENDPOINTS_MAX).filter_map(|endpoint| endpoint.ticket.clone());
+        // A call that is polled has its ticket here until its row is there.
+        let polled = (!info.app_metadata.is_empty()).then(|| Ticket::new(info.app_metadata.clone()));
         let mut found = false;
-        for endpoint in info.endpoint.iter().take(ENDPOINTS_MAX) {
-            let Some(ticket) = &endpoint.ticket else { continue };
-            match self.results.cancel(caller, ticket, self.clock.now()) {
-                None => {}
-                Some(Cancelled::BeforeItBegan | Cancelled::WhileItRan(None)) => found = true,
-                Some(Cancelled::WhileItRan(Some(query_id))) => {
-                    found = true;
-                    self.sql.cancel(caller.who(), &query_id).await.map_err(status_of)?;
-                }
-            }
+        for ticket in fetchable.chain(polled) {
+            found |= self.cancel_result(caller, &ticket).await?;
         }
         // What is over, or not the caller's, cannot be cancelled: the answer does not tell which.
         Ok(if found { CancelStatus::Cancelled } else { CancelStatus::NotCancellable })
+    }
+
+    async fn cancel_result(&self, caller: &Caller, ticket: &Ticket) -> Result<bool, Status> {
+        let (query_id, flow) = match self.results.cancel(caller, ticket, self.clock.now()) {
+            None => return Ok(false),
+            Some(Cancelled::BeforeItBegan) => return Ok(true),
+            Some(Cancelled::AtWork { query_id, flow }) => (query_id, flow),
+        };
+        let was_running = match query_id {
+            None => false,
+            Some(query_id) => match self.sql.cancel(caller.who(), &query_id).await {
+                Ok(was_running) => was_running,
+                // The commit of its run has begun: it goes on, and so does who waits for it.
+                Err(error) if error.kind == SqlErrorKind::Conflict => return Ok(false),
+                Err(error) => return Err(status_of(error)),
+            },
+        };
+        if let Some(flow) = flow {
+            flow.send_replace(true);
+            return Ok(true);
+        }
+        if was_running && let Some(name) = name_of(ticket) {
+            self.results.take_back(caller, &name, self.clock.now());
+        }
+        Ok(was_running)
     }
 }
 

@@ -1,32 +1,47 @@
 //! GetFlightInfo, PollFlightInfo and GetSchema: what a command will return.
 //!
 //! A statement that reads begins when its result is fetched. One that has effects is executed here: a client
-//! need not fetch a result that it does not want, and would otherwise have done nothing.
+//! need not fetch a result that it does not want, and would otherwise have done nothing. A `CALL` is submitted
+//! here, and waited for by whoever fetches or polls its result.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_flight::sql::{Any, Command};
-use arrow_flight::{FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo, SchemaAsIpc, SchemaResult};
+use arrow_flight::{
+    FlightDescriptor, FlightEndpoint, FlightInfo, PollInfo, SchemaAsIpc, SchemaResult, Ticket,
+};
 use cambist_sql::{Executed, Prepared, StatementKind};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::ipc::writer::IpcWriteOptions;
 use futures::TryStreamExt as _;
 use prost::Message as _;
+use tokio::sync::Mutex;
 use tonic::Status;
 
-use super::results::Work;
+use super::results::{Begun, Work, name_of, unknown};
+use super::statements::Kept;
 use super::{Inner, metadata};
 use crate::authentication::Caller;
+use crate::secret::Digest;
 use crate::status::{internal, status_of};
 
 /// A statement with effects tells of them in a row or a few.
 const EFFECT_BYTES_MAX: usize = 16 << 20;
+/// How long a poll waits for the end before it answers "not yet": clients ask again at once, and give up on an
+/// answer after some 10 s or more.
+const POLL_WAIT: Duration = Duration::from_secs(5);
+
+/// The newest result of a prepared `CALL`, while nobody has fetched it. Whoever executes the statement again gets
+/// that result: a client whose request was lost on the way asks twice and means one run.
+pub(super) type Latest = Arc<Mutex<Option<Digest>>>;
 
 /// A statement that is ready to be executed.
 struct Ready {
     prepared: Arc<Prepared>,
-    parameters: Option<RecordBatch>,
+    /// Of a prepared statement.
+    latest: Option<Latest>,
 }
 
 impl Inner {
@@ -37,47 +52,93 @@ impl Inner {
     ) -> Result<FlightInfo, Status> {
         let command = read_command(&descriptor.cmd)?;
         if let Some(schema) = self.facts.schema(&command) {
-            let work = Work::Metadata(command);
-            return self.with_result(caller, FlightInfo::new(), &schema, work, descriptor);
+            return self.with_result(caller, &schema, Work::Metadata(command), descriptor);
         }
-        let Ready { prepared, parameters } = self.statement(caller, command).await?;
-        let schema = Arc::clone(prepared.result_schema());
-        check_parameters(&prepared, parameters.as_ref())?;
-        let work = if has_effects(prepared.kind()) {
-            let executed = self.sql.execute(&prepared, parameters.as_ref()).await.map_err(status_of)?;
-            let batches = collect(executed).await?;
-            if !prepared.returns_rows() {
+        let ready = self.statement(caller, command).await?;
+        check_parameters(&ready.prepared, None)?;
+        let schema = Arc::clone(ready.prepared.result_schema());
+        match ready.prepared.kind() {
+            StatementKind::Call => self.call(caller, ready, descriptor).await,
+            kind if has_effects(kind) => {
+                collect(self.execute(&ready).await?).await?;
                 let info = FlightInfo::new().try_with_schema(&Schema::empty()).map_err(internal)?;
-                return Ok(info.with_total_records(0).with_total_bytes(0).with_descriptor(descriptor));
+                Ok(info.with_total_records(0).with_total_bytes(0).with_descriptor(descriptor))
             }
-            Work::Rows { schema: Arc::clone(&schema), batches }
-        } else {
-            Work::Query { prepared, parameters }
+            _ => self.with_result(caller, &schema, Work::Query(ready.prepared), descriptor),
+        }
+    }
+
+    async fn execute(&self, ready: &Ready) -> Result<Executed, Status> {
+        self.sql.execute(&ready.prepared, None).await.map_err(status_of)
+    }
+
+    /// Submits a call, or finds the one that was submitted and not fetched.
+    async fn call(
+        &self,
+        caller: &Caller,
+        ready: Ready,
+        descriptor: FlightDescriptor,
+    ) -> Result<FlightInfo, Status> {
+        let schema = ready.prepared.result_schema();
+        let Some(latest) = &ready.latest else {
+            let work = Work::Begun(self.execute(&ready).await?);
+            return self.with_result(caller, schema, work, descriptor);
         };
-        self.with_result(caller, FlightInfo::new(), &schema, work, descriptor)
+        // Who asks meanwhile waits as long as a submission takes.
+        let mut latest = latest.lock().await;
+        let taken_back =
+            latest.take().and_then(|name| self.results.take_back(caller, &name, self.clock.now()));
+        let work = match taken_back {
+            Some(work) => work,
+            None => Work::Begun(self.execute(&ready).await?),
+        };
+        let info = self.with_result(caller, schema, work, descriptor)?;
+        *latest = ticket_of(&info).and_then(name_of);
+        Ok(info)
     }
 
     fn with_result(
         &self,
         caller: &Caller,
-        info: FlightInfo,
         schema: &Schema,
         work: Work,
         descriptor: FlightDescriptor,
     ) -> Result<FlightInfo, Status> {
-        let info = info.try_with_schema(schema).map_err(internal)?.with_descriptor(descriptor);
         let ticket = self.results.issue(caller, work, self.clock.now())?;
-        Ok(info.with_endpoint(FlightEndpoint::new().with_ticket(ticket)).with_ordered(true))
+        Ok(fetchable(promised(schema, descriptor)?, ticket))
     }
 
-    /// The result is ready to be fetched at once, so that the first answer is the last.
+    /// Says whether a result is there. One of a `CALL` is there when its run is over: until then the answer has no
+    /// endpoint, but the ticket by which the call can be cancelled. Every other result can be fetched at once.
     pub(super) async fn poll(
         &self,
         caller: &Caller,
         descriptor: FlightDescriptor,
     ) -> Result<PollInfo, Status> {
-        let info = self.info(caller, descriptor).await?;
-        PollInfo::new().with_info(info).try_with_progress(1.0).map_err(internal)
+        let is_first = !matches!(read_command(&descriptor.cmd)?, Command::TicketStatementQuery(_));
+        let (info, ticket) = if is_first {
+            let info = self.info(caller, descriptor).await?;
+            let ticket = ticket_of(&info).cloned();
+            (Some(info), ticket)
+        } else {
+            (None, Some(Ticket::new(descriptor.cmd)))
+        };
+        let begun = ticket.and_then(|ticket| {
+            let begun = self.results.begun(caller, &ticket, self.clock.now())?;
+            Some((ticket, begun))
+        });
+        let Some((ticket, Begun { query_id, schema })) = begun else {
+            return complete(info.ok_or_else(unknown)?);
+        };
+        // The first answer comes at once.
+        let wait = if is_first { Duration::ZERO } else { POLL_WAIT };
+        let is_over = tokio::time::timeout(wait, self.sql.ended(&query_id)).await.is_ok();
+        let next = FlightDescriptor::new_cmd(ticket.ticket.clone());
+        let info = promised(&schema, next.clone())?;
+        if is_over {
+            return complete(fetchable(info, ticket));
+        }
+        Ok(PollInfo::new().with_info(info.with_app_metadata(ticket.ticket)).with_descriptor(next))
     }
 
     pub(super) async fn schema(
@@ -93,21 +154,45 @@ impl Inner {
         SchemaAsIpc::new(&schema, &IpcWriteOptions::default()).try_into().map_err(internal)
     }
 
+    /// Returns a statement, bound to its values where it has some: they decide on the columns of its result.
     async fn statement(&self, caller: &Caller, command: Command) -> Result<Ready, Status> {
         match command {
             Command::CommandStatementQuery(query) => {
                 refuse_transaction(query.transaction_id.as_deref())?;
                 let prepared = self.sql.prepare(&caller.session, &query.query).await.map_err(status_of)?;
-                Ok(Ready { prepared: Arc::new(prepared), parameters: None })
+                Ok(Ready { prepared: Arc::new(prepared), latest: None })
             }
             Command::CommandPreparedStatementQuery(query) => {
                 let handle = &query.prepared_statement_handle;
-                let (prepared, parameters) = self.statements.get(caller, handle, self.clock.now())?;
-                Ok(Ready { prepared, parameters })
+                let kept = self.statements.get(caller, handle, self.clock.now())?;
+                let Kept { prepared, parameters, latest } = kept;
+                let prepared = match &parameters {
+                    Some(values) => Arc::new(self.sql.bind(&prepared, values).await.map_err(status_of)?),
+                    None => prepared,
+                };
+                Ok(Ready { prepared, latest: Some(latest) })
             }
             other => Err(unsupported(other.type_url())),
         }
     }
+}
+
+/// Tells of a result's columns.
+fn promised(schema: &Schema, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+    let info = FlightInfo::new().try_with_schema(schema).map_err(internal)?;
+    Ok(info.with_descriptor(descriptor).with_ordered(true))
+}
+
+fn fetchable(info: FlightInfo, ticket: Ticket) -> FlightInfo {
+    info.with_endpoint(FlightEndpoint::new().with_ticket(ticket))
+}
+
+fn complete(info: FlightInfo) -> Result<PollInfo, Status> {
+    PollInfo::new().with_info(info).try_with_progress(1.0).map_err(internal)
+}
+
+fn ticket_of(info: &FlightInfo) -> Option<&Ticket> {
+    info.endpoint.first()?.ticket.as_ref()
 }
 
 /// Reads a command of Flight SQL.

@@ -7,7 +7,8 @@ use arrow_flight::sql::{Command, CommandGetTables};
 use arrow_flight::{IpcMessage, SchemaAsIpc};
 use bytes::Bytes;
 use cambist_sql::{CATALOG, Session, SqlService};
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{RecordBatch, StringArray};
+use datafusion::arrow::compute::like;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::ipc::writer::IpcWriteOptions;
 use tonic::Status;
@@ -113,13 +114,24 @@ async fn tables(
     session: &Session,
     command: CommandGetTables,
 ) -> Result<RecordBatch, Status> {
-    let with_columns = command.include_schema;
+    // Opening a table takes reads; the builder applies the same filters to all that it is given.
+    let (schema, name) = (&command.db_schema_filter_pattern, &command.table_name_filter_pattern);
+    let of_schema = |found: &str| schema.as_deref().is_none_or(|pattern| is_like(found, pattern));
+    let of_name = |found: &str| name.as_deref().is_none_or(|pattern| is_like(found, pattern));
+    let is_opened = |schema: &str, name: &str| command.include_schema && of_schema(schema) && of_name(name);
+    let tables = sql.tables(session, is_opened).await.map_err(status_of)?;
     let mut rows = command.into_builder();
-    for table in sql.tables(session, with_columns).await.map_err(status_of)? {
+    for table in tables {
         let columns = table.columns.unwrap_or_else(|| Arc::new(Schema::empty()));
         rows.append(CATALOG, table.schema, table.name, table.table_type, &columns).map_err(internal)?;
     }
     rows.build().map_err(internal)
+}
+
+/// Tells whether a text is as a pattern of `LIKE` says.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let (text, pattern) = (StringArray::new_scalar(text), StringArray::new_scalar(pattern));
+    like(&text, &pattern).is_ok_and(|found| found.value(0))
 }
 
 /// As `CommandGetPrimaryKeys` in `FlightSql.proto` has them.

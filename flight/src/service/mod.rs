@@ -54,6 +54,7 @@ struct Inner {
     statements: Statements,
     facts: Facts,
     batch_bytes: usize,
+    is_tls: bool,
     stopping: watch::Receiver<bool>,
 }
 
@@ -66,6 +67,7 @@ pub(crate) struct Parts {
     pub(crate) results: Bound,
     pub(crate) statements: Bound,
     pub(crate) batch_bytes: usize,
+    pub(crate) is_tls: bool,
     /// Becomes true when results shall no longer flow.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -80,9 +82,20 @@ impl Endpoint {
             statements: Statements::new(parts.statements),
             facts: Facts::new()?,
             batch_bytes: parts.batch_bytes,
+            is_tls: parts.is_tls,
             stopping: parts.stopping,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Refuses a call before its message is read, where its sender will not be recognised.
+    pub(crate) fn screen(&self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let connection = Connection::of(request.extensions());
+        if let Some(place) = self.inner.authenticator.screen(request.metadata(), &connection)? {
+            // It is kept with the call.
+            request.extensions_mut().insert(place);
+        }
+        Ok(request)
     }
 
     /// Returns how many results, statements and sessions are kept.
@@ -110,7 +123,7 @@ impl Endpoint {
             let caller = self.inner.authenticator.admit(metadata, &Connection::of(extensions)).await?;
             let mut response = Response::new(answer(&self.inner, &caller).await?);
             if let Some(cookie) = &caller.cookie {
-                set_cookie(response.metadata_mut(), cookie);
+                set_cookie(response.metadata_mut(), cookie, self.inner.is_tls);
             }
             Ok(response)
         });

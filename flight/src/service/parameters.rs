@@ -1,7 +1,8 @@
 //! The values that a client binds to the parameters of a statement: one row.
 //!
-//! What comes in was made by somebody else. It is small, as messages are bounded; it must not be compressed, as
-//! a few bytes could then stand for more memory than there is.
+//! What comes in was made by somebody else. It is small, as messages are bounded; and it must be of a form in which
+//! each value takes bytes of its own, as a few bytes could otherwise stand for more memory than there is: neither
+//! compressed, nor of a type whose values share theirs.
 
 use std::panic::AssertUnwindSafe;
 
@@ -9,6 +10,8 @@ use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::ipc::convert::fb_to_schema;
 use datafusion::arrow::ipc::{MessageHeader, root_as_message};
 use futures::stream::BoxStream;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
@@ -58,7 +61,12 @@ fn check(message: &FlightData) -> Result<(), Status> {
     let header = root_as_message(&message.data_header)
         .map_err(|error| unreadable(FlightError::DecodeError(error.to_string())))?;
     match header.header_type() {
-        MessageHeader::Schema => Ok(()),
+        MessageHeader::Schema => {
+            // Where this panics, who draws the batches catches it.
+            let schema = header.header_as_schema().map(fb_to_schema).ok_or_else(undecodable)?;
+            let refused = schema.fields().iter().find(|field| !is_value(field.data_type()));
+            refused.map_or(Ok(()), |field| Err(shared_bytes(field.data_type())))
+        }
         MessageHeader::RecordBatch => {
             let batch = header.header_as_record_batch();
             if batch.is_some_and(|batch| batch.compression().is_some()) {
@@ -78,6 +86,43 @@ fn check(message: &FlightData) -> Result<(), Status> {
         }
         _ => Err(Status::invalid_argument("values of parameters must not be encoded by a dictionary")),
     }
+}
+
+/// Tells whether one value of the type takes no more memory than the bytes that came for it, whatever it is made
+/// into.
+fn is_value(data_type: &DataType) -> bool {
+    // One view of each, and nothing in it.
+    matches!(data_type, DataType::Null | DataType::Utf8View | DataType::BinaryView) || is_item(data_type)
+}
+
+/// The same of very many values.
+fn is_item(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item) | DataType::LargeList(item) => is_item(item.data_type()),
+        DataType::FixedSizeList(item, length) => *length > 0 && is_item(item.data_type()),
+        DataType::FixedSizeBinary(length) => *length > 0,
+        DataType::Boolean
+        | DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Binary
+        | DataType::LargeBinary
+        | DataType::Date32
+        | DataType::Date64
+        | DataType::Time32(_)
+        | DataType::Time64(_)
+        | DataType::Timestamp(..)
+        | DataType::Duration(_)
+        | DataType::Interval(_) => true,
+        other => other.is_numeric(),
+    }
+}
+
+fn shared_bytes(data_type: &DataType) -> Status {
+    // The name of a nested type is as long as its sender makes it.
+    let name: String = data_type.to_string().chars().take(128).collect();
+    Status::invalid_argument(format!(
+        "a parameter has a value of type {name}, expected a number, a text, bytes, a date, a time or a list of these"
+    ))
 }
 
 fn several_rows() -> Status {

@@ -14,6 +14,8 @@ use tonic::Status;
 use super::Inner;
 use super::info::{check_parameters, collect, has_effects, read_command, refuse_transaction, unsupported};
 use super::parameters::read_row;
+use super::results::server_stops;
+use super::statements::Kept;
 use crate::authentication::Caller;
 use crate::status::status_of;
 
@@ -42,8 +44,9 @@ impl Inner {
             Command::CommandPreparedStatementUpdate(update) => {
                 let handle = &update.prepared_statement_handle;
                 let sent = read_row(messages).await?;
-                let (prepared, bound) = self.statements.get(caller, handle, self.clock.now())?;
-                self.update(&prepared, sent.or(bound).as_ref()).await?.encode_to_vec()
+                let Kept { prepared, parameters, .. } =
+                    self.statements.get(caller, handle, self.clock.now())?;
+                self.update(&prepared, sent.or(parameters).as_ref()).await?.encode_to_vec()
             }
             Command::CommandPreparedStatementQuery(query) => {
                 let handle = query.prepared_statement_handle;
@@ -73,7 +76,10 @@ impl Inner {
         check_parameters(prepared, parameters)?;
         let returns_rows = prepared.returns_rows();
         let executed = self.sql.execute(prepared, parameters).await.map_err(status_of)?;
-        collect(executed).await?;
+        tokio::select! {
+            status = server_stops(&self.stopping) => return Err(status),
+            rows = collect(executed) => rows?,
+        };
         Ok(DoPutUpdateResult { record_count: if returns_rows { UNKNOWN_COUNT } else { 0 } })
     }
 }

@@ -1,7 +1,7 @@
 //! Results that wait to be fetched, and results that flow.
 //!
-//! **Invariants:** a result is fetched once, by the user, and in the session, that asked for it; who fetches
-//! anything else learns only that it is not there.
+//! **Invariants:** a result is fetched once, by the user, in the role, and in the session, that asked for it; who
+//! fetches anything else learns only that it is not there.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use arrow_flight::sql::{Any, Command, ProstMessageExt as _, TicketStatementQuery};
 use arrow_flight::{FlightData, Ticket};
-use cambist_sql::Prepared;
-use datafusion::arrow::array::RecordBatch;
+use cambist_sql::access::Principal;
+use cambist_sql::{Executed, Prepared};
 use datafusion::arrow::datatypes::SchemaRef;
 use futures::Stream;
 use futures::future::BoxFuture;
@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tonic::Status;
 
 use crate::authentication::Caller;
-use crate::held::{Bound, Held};
+use crate::held::{Bound, Fate, Held};
 use crate::secret::{Digest, Secret};
 use crate::status::internal;
 
@@ -29,9 +29,9 @@ use crate::status::internal;
 #[derive(Debug)]
 pub(super) enum Work {
     /// A statement begins.
-    Query { prepared: Arc<Prepared>, parameters: Option<RecordBatch> },
-    /// The rows are there already.
-    Rows { schema: SchemaRef, batches: Vec<RecordBatch> },
+    Query(Arc<Prepared>),
+    /// A call has begun, and goes on whether or not its row is fetched.
+    Begun(Executed),
     /// The server tells of itself.
     Metadata(Command),
 }
@@ -40,6 +40,8 @@ pub(super) enum Work {
 struct Pending {
     /// The session, where it lasts.
     session: Option<Digest>,
+    /// The user, with the role in which they asked.
+    who: Principal,
     state: State,
 }
 
@@ -54,8 +56,20 @@ enum State {
 pub(super) enum Cancelled {
     /// It had not begun, and never will.
     BeforeItBegan,
-    /// It was told to stop; the query's id, where it has one by now.
-    WhileItRan(Option<String>),
+    /// It is at work.
+    AtWork {
+        /// The query's id, where it has one by now.
+        query_id: Option<String>,
+        /// Ends its flow, where it flows.
+        flow: Option<watch::Sender<bool>>,
+    },
+}
+
+/// A call that waits for its end.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) query_id: String,
+    pub(super) schema: SchemaRef,
 }
 
 /// The results of a server.
@@ -81,7 +95,8 @@ impl Results {
     /// Keeps a result until it is fetched, and returns its ticket.
     pub(super) fn issue(&self, caller: &Caller, work: Work, now: Timestamp) -> Result<Ticket, Status> {
         let secret = Secret::random().map_err(internal)?;
-        let pending = Pending { session: caller.lasting, state: State::Waiting(work) };
+        let who = caller.who().clone();
+        let pending = Pending { session: caller.lasting, who, state: State::Waiting(work) };
         self.pending.insert(Digest::of(secret.reveal()), caller.user(), pending, now);
         let handle = TicketStatementQuery { statement_handle: secret.reveal().to_vec().into() };
         Ok(Ticket::new(handle.as_any().encode_to_vec()))
@@ -111,26 +126,44 @@ impl Results {
         Ok((work, Running { pending, name, user: caller.user().to_owned(), cancelled }))
     }
 
-    /// Cancels the result of a ticket.
+    /// Looks at the result of a ticket that is to be cancelled. One that has not begun is gone.
     pub(super) fn cancel(&self, caller: &Caller, ticket: &Ticket, now: Timestamp) -> Option<Cancelled> {
-        let name = name_of(ticket)?;
-        let cancelled = self.pending.of_user(&name, caller.user(), now, |pending| {
+        let at_work = |query_id, flow| (Some(Cancelled::AtWork { query_id, flow }), Fate::Stays);
+        let decided = self.pending.decide(&name_of(ticket)?, caller.user(), now, |pending| {
             if !is_of(pending, caller) {
-                return None;
+                return (None, Fate::Stays);
             }
-            Some(match &pending.state {
-                State::Waiting(_) => Cancelled::BeforeItBegan,
-                State::Running { cancel, query_id } => {
-                    cancel.send_replace(true);
-                    Cancelled::WhileItRan(query_id.clone())
-                }
-            })
+            match &pending.state {
+                State::Waiting(Work::Begun(begun)) => at_work(Some(begun.query_id.clone()), None),
+                State::Waiting(_) => (Some(Cancelled::BeforeItBegan), Fate::Goes),
+                State::Running { cancel, query_id } => at_work(query_id.clone(), Some(cancel.clone())),
+            }
         });
-        let cancelled = cancelled.flatten()?;
-        if matches!(cancelled, Cancelled::BeforeItBegan) {
-            self.pending.remove(&name);
+        decided?.0
+    }
+
+    /// Returns the call that a ticket stands for, where it was not fetched yet.
+    pub(super) fn begun(&self, caller: &Caller, ticket: &Ticket, now: Timestamp) -> Option<Begun> {
+        let found =
+            self.pending.of_user(&name_of(ticket)?, caller.user(), now, |pending| match &pending.state {
+                State::Waiting(Work::Begun(begun)) if is_of(pending, caller) => {
+                    Some(Begun { query_id: begun.query_id.clone(), schema: Arc::clone(&begun.schema) })
+                }
+                _ => None,
+            });
+        found.flatten()
+    }
+
+    /// Takes a call back that was not fetched yet; its ticket is void.
+    pub(super) fn take_back(&self, caller: &Caller, name: &Digest, now: Timestamp) -> Option<Work> {
+        let decided = self.pending.decide(name, caller.user(), now, |pending| {
+            let is_begun = matches!(pending.state, State::Waiting(Work::Begun(_)));
+            ((), if is_begun && is_of(pending, caller) { Fate::Goes } else { Fate::Stays })
+        });
+        match decided?.1?.state {
+            State::Waiting(work) => Some(work),
+            State::Running { .. } => None,
         }
-        Some(cancelled)
     }
 
     #[cfg(test)]
@@ -140,16 +173,17 @@ impl Results {
 }
 
 fn is_of(pending: &Pending, caller: &Caller) -> bool {
-    pending.session.is_none() || pending.session == caller.lasting
+    pending.who == *caller.who() && (pending.session.is_none() || pending.session == caller.lasting)
 }
 
-fn name_of(ticket: &Ticket) -> Option<Digest> {
+/// Returns the name under which the result of a ticket is kept.
+pub(super) fn name_of(ticket: &Ticket) -> Option<Digest> {
     let handle: TicketStatementQuery = Any::decode(&*ticket.ticket).ok()?.unpack().ok()??;
     Some(Digest::of(handle.statement_handle))
 }
 
 /// One answer for tickets that are forged, foreign, used or too old.
-fn unknown() -> Status {
+pub(super) fn unknown() -> Status {
     Status::not_found(
         "there is no such result: it was fetched already, has expired, or is not of this session\nhint: send the \
          statement again",
@@ -168,14 +202,23 @@ impl Running {
 
     /// Ends when the result shall no longer flow, and says why.
     pub(super) fn stopped(&self, stopping: &watch::Receiver<bool>) -> BoxFuture<'static, Status> {
-        let (mut cancelled, mut stopping) = (self.cancelled.clone(), stopping.clone());
+        let (mut cancelled, stopping) = (self.cancelled.clone(), server_stops(stopping));
         Box::pin(async move {
             tokio::select! {
                 () = becomes_true(&mut cancelled) => Status::cancelled("cancelled"),
-                () = becomes_true(&mut stopping) => Status::unavailable("the server is being stopped"),
+                status = stopping => status,
             }
         })
     }
+}
+
+/// Ends when the server stops the work of its calls, and says so.
+pub(super) fn server_stops(stopping: &watch::Receiver<bool>) -> BoxFuture<'static, Status> {
+    let mut stopping = stopping.clone();
+    Box::pin(async move {
+        becomes_true(&mut stopping).await;
+        Status::unavailable("the server is being stopped")
+    })
 }
 
 impl Drop for Running {

@@ -4,8 +4,10 @@
 
 use std::collections::HashMap;
 
-use cambist_sql::{Session, SessionOptions};
+use cambist_sql::{Session, SqlService};
 use tonic::Status;
+
+use crate::status::status_of;
 
 const RATES: &str = "cambist.rates";
 const RATES_MODE: &str = "cambist.rates_mode";
@@ -94,6 +96,7 @@ pub(crate) enum CloseStatus {
 
 /// Sets options: all of them, or none where one is not valid. An option without a value is unset.
 pub(crate) fn set_options(
+    sql: &SqlService,
     session: &Session,
     request: SetSessionOptionsRequest,
 ) -> Result<SetSessionOptionsResult, Status> {
@@ -104,52 +107,32 @@ pub(crate) fn set_options(
         ));
     }
     let mut errors = HashMap::new();
-    let mut changed = session.options();
+    let mut changes = Vec::new();
     for (name, value) in request.session_options {
-        if let Err(error) = set(&mut changed, &name, value.value) {
-            errors.insert(name, OptionError { value: error as i32 });
+        match text(value.value) {
+            Ok(text) => changes.push((name, text)),
+            Err(error) => {
+                errors.insert(name, OptionError { value: error as i32 });
+            }
         }
     }
-    if errors.is_empty() {
-        session.change_options(|options| *options = changed);
+    if !changes.is_empty() && errors.is_empty() {
+        for refused in sql.set_options(session, &changes).map_err(status_of)? {
+            let error = if refused.is_known { ErrorValue::InvalidValue } else { ErrorValue::InvalidName };
+            errors.insert(refused.name, OptionError { value: error as i32 });
+        }
     }
     Ok(SetSessionOptionsResult { errors })
 }
 
-fn set(options: &mut SessionOptions, name: &str, value: Option<Value>) -> Result<(), ErrorValue> {
-    match name {
-        RATES => options.rates = text(value)?,
-        RATES_MODE => {
-            let mode = text(value)?;
-            if mode.as_deref().is_some_and(|mode| !["date", "instant"].contains(&mode)) {
-                return Err(ErrorValue::InvalidValue);
-            }
-            options.rates_mode = mode;
-        }
-        RATES_MAX_AGE_DAYS => options.rates_max_age_days = days(value)?,
-        RATES_KNOWN_AS_OF => options.rates_known_as_of = text(value)?,
-        _ => return Err(ErrorValue::InvalidName),
-    }
-    Ok(())
-}
-
+/// Returns the text that a statement would set.
 fn text(value: Option<Value>) -> Result<Option<String>, ErrorValue> {
     match value {
         None => Ok(None),
         Some(Value::Text(text)) => Ok(Some(text)),
+        Some(Value::Whole(number)) => Ok(Some(number.to_string())),
         Some(_) => Err(ErrorValue::InvalidValue),
     }
-}
-
-fn days(value: Option<Value>) -> Result<Option<i64>, ErrorValue> {
-    let days = match value {
-        None => return Ok(None),
-        Some(Value::Whole(days)) => days,
-        // What clients can set only as text, they send as text.
-        Some(Value::Text(text)) => text.parse().map_err(|_| ErrorValue::InvalidValue)?,
-        Some(_) => return Err(ErrorValue::InvalidValue),
-    };
-    if days < 0 { Err(ErrorValue::InvalidValue) } else { Ok(Some(days)) }
 }
 
 /// Returns the options that are set.

@@ -7,6 +7,7 @@ use datafusion::arrow::array::RecordBatch;
 use jiff::Timestamp;
 use tonic::Status;
 
+use super::info::Latest;
 use crate::authentication::Caller;
 use crate::held::{Bound, Held};
 use crate::secret::{Digest, Secret};
@@ -17,9 +18,20 @@ struct Statement {
     session: Option<Digest>,
     prepared: Arc<Prepared>,
     parameters: Option<RecordBatch>,
+    latest: Latest,
 }
 
-/// The prepared statements of a server. As with results, somebody else's is as one that is not there.
+/// What is kept of a prepared statement.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) prepared: Arc<Prepared>,
+    /// The values that are bound to its parameters.
+    pub(super) parameters: Option<RecordBatch>,
+    pub(super) latest: Latest,
+}
+
+/// The prepared statements of a server. As with results, somebody else's is as one that is not there, and so is
+/// one's own that was prepared in another role.
 #[derive(Debug)]
 pub(super) struct Statements {
     held: Held<Statement>,
@@ -38,20 +50,18 @@ impl Statements {
         now: Timestamp,
     ) -> Result<Secret, Status> {
         let handle = Secret::random().map_err(internal)?;
-        let statement = Statement { session: caller.lasting, prepared, parameters: None };
+        let session = caller.lasting;
+        let statement = Statement { session, prepared, parameters: None, latest: Latest::default() };
         self.held.insert(Digest::of(handle.reveal()), caller.user(), statement, now);
         Ok(handle)
     }
 
-    /// Returns a statement and the values that are bound to its parameters.
-    pub(super) fn get(
-        &self,
-        caller: &Caller,
-        handle: &[u8],
-        now: Timestamp,
-    ) -> Result<(Arc<Prepared>, Option<RecordBatch>), Status> {
-        self.with(caller, handle, now, |statement| {
-            (Arc::clone(&statement.prepared), statement.parameters.clone())
+    /// Returns a statement.
+    pub(super) fn get(&self, caller: &Caller, handle: &[u8], now: Timestamp) -> Result<Kept, Status> {
+        self.with(caller, handle, now, |statement| Kept {
+            prepared: Arc::clone(&statement.prepared),
+            parameters: statement.parameters.clone(),
+            latest: Arc::clone(&statement.latest),
         })
     }
 
@@ -81,8 +91,9 @@ impl Statements {
         read: impl FnOnce(&mut Statement) -> T,
     ) -> Result<T, Status> {
         let found = self.held.of_user(&Digest::of(handle), caller.user(), now, |statement| {
-            let is_of = statement.session.is_none() || statement.session == caller.lasting;
-            is_of.then(|| read(statement))
+            let is_of_session = statement.session.is_none() || statement.session == caller.lasting;
+            let is_of_role = statement.prepared.session().principal() == caller.who();
+            (is_of_session && is_of_role).then(|| read(statement))
         });
         found.flatten().ok_or_else(|| {
             Status::not_found(

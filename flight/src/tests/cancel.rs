@@ -12,7 +12,7 @@ use crate::client::ClientErrorKind;
 /// More rows than anybody reads.
 const ENDLESS: &str = "SELECT * FROM generate_series(1, 1000000000000) AS t(n)";
 
-async fn cancel(client: &mut Client, info: &FlightInfo) -> CancelStatus {
+pub(super) async fn cancel(client: &mut Client, info: &FlightInfo) -> CancelStatus {
     let body = CancelFlightInfoRequest::new(info.clone()).encode_to_vec();
     let mut answer = client.do_action(Action::new("CancelFlightInfo", body)).await.unwrap();
     let body = answer.message().await.unwrap().unwrap().body;

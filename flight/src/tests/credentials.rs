@@ -82,3 +82,32 @@ fn names_passwords_and_files_that_are_not_acceptable_are_refused() {
         assert!(!refused.to_string().contains("plain"), "{refused}");
     }
 }
+
+#[test]
+fn a_file_that_others_may_read_stays_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.toml");
+    let file = CredentialsFile::new(&path);
+    file.set_user("eva", Role::Reader).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    file.set_user("eva", Role::Admin).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn changes_at_once_are_all_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.toml");
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let file = CredentialsFile::new(&path);
+            scope.spawn(move || {
+                for of_thread in 0..5 {
+                    file.set_user(&format!("user-{number}-{of_thread}"), Role::Reader).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(CredentialsFile::new(&path).users().unwrap().len(), 40);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing unfinished is left");
+}

@@ -1,5 +1,7 @@
 //! Bytes that nobody meant: each call is answered, and none panics.
 
+use std::sync::Arc;
+
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::flight_service_server::FlightService as _;
 use arrow_flight::sql::{
@@ -8,9 +10,12 @@ use arrow_flight::sql::{
     CommandStatementQuery, CommandStatementUpdate, ProstMessageExt as _, TicketStatementQuery,
 };
 use arrow_flight::{
-    Action, CancelFlightInfoRequest, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ticket,
+    Action, CancelFlightInfoRequest, FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, SchemaAsIpc,
+    Ticket,
 };
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use datafusion::arrow::ipc::writer::IpcWriteOptions;
 use futures::{StreamExt as _, TryStreamExt as _};
 use prost::Message as _;
 use tonic::{Code, Request, Status};
@@ -135,8 +140,8 @@ async fn commands_tickets_and_actions_of_any_bytes_are_answered() {
 async fn parameters_of_any_bytes_are_answered() {
     let lab = Lab::start().await;
     let row = RecordBatch::try_from_iter([
-        ("1", std::sync::Arc::new(Int64Array::from(vec![1])) as _),
-        ("2", std::sync::Arc::new(StringArray::from(vec!["two"])) as _),
+        ("1", Arc::new(Int64Array::from(vec![1])) as _),
+        ("2", Arc::new(StringArray::from(vec!["two"])) as _),
     ])
     .unwrap();
     let row = futures::stream::iter([Ok(row)]);
@@ -153,5 +158,51 @@ async fn parameters_of_any_bytes_are_answered() {
         }
         let read = lab.endpoint.read_row(futures::stream::iter(messages.into_iter().map(Ok)).boxed());
         check(&read.await, seed, &[]);
+    }
+}
+
+/// A few bytes of such a type stand for more values than there is memory for, as soon as they are cast.
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_whose_values_share_bytes_are_refused_by_their_type() {
+    let lab = Lab::start().await;
+    let of = |data_type: &DataType| Arc::new(Field::new("item", data_type.clone(), true));
+    let read = async |data_type: &DataType| {
+        let schema = Schema::new(vec![Field::new("1", data_type.clone(), true)]);
+        let message = FlightData::from(SchemaAsIpc::new(&schema, &IpcWriteOptions::default()));
+        lab.endpoint.read_row(futures::stream::iter([Ok(message)]).boxed()).await
+    };
+    let number = DataType::Int8;
+    let ends = Arc::new(Field::new("run_ends", DataType::Int32, false));
+    let runs = DataType::RunEndEncoded(ends, of(&number));
+    let entry = DataType::Struct(vec![of(&DataType::Utf8), of(&number)].into());
+    let entries = Arc::new(Field::new("entries", entry.clone(), false));
+    let refused = [
+        DataType::LargeListView(of(&DataType::LargeListView(of(&number)))),
+        DataType::ListView(of(&number)),
+        runs.clone(),
+        DataType::List(of(&runs)),
+        DataType::List(of(&DataType::Utf8View)),
+        DataType::List(of(&DataType::Null)),
+        DataType::LargeList(of(&DataType::FixedSizeList(of(&number), 0))),
+        DataType::FixedSizeList(of(&DataType::FixedSizeBinary(0)), 1 << 30),
+        DataType::Dictionary(Box::new(number.clone()), Box::new(DataType::Utf8)),
+        DataType::Map(entries, false),
+        entry,
+    ];
+    for data_type in refused {
+        let refusal = read(&data_type).await.unwrap_err();
+        assert_eq!(refusal.code(), Code::InvalidArgument, "{data_type}");
+        assert!(refusal.message().starts_with("a parameter has a value of type "), "{refusal}");
+    }
+    for data_type in [
+        number.clone(),
+        DataType::Null,
+        DataType::Utf8View,
+        DataType::Decimal256(40, 2),
+        DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        DataType::List(of(&DataType::Utf8)),
+        DataType::FixedSizeList(of(&number), 3),
+    ] {
+        read(&data_type).await.unwrap_or_else(|status| panic!("{data_type}: {status}"));
     }
 }

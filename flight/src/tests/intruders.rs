@@ -112,15 +112,26 @@ async fn another_role_ends_the_sessions_of_the_one_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_file_leaves_the_users_before_in_force() {
+async fn a_broken_file_leaves_the_users_before_in_force_for_some_minutes() {
     let lab = Lab::start().await;
     let path = lab.folder.path().join("credentials.toml");
     let good = std::fs::read(&path).unwrap();
     std::fs::write(&path, "[users.ana]\nrole = \"queen\"\n").unwrap();
     ask(&mut lab.client("ana").await, "SELECT 1").await.unwrap();
     std::fs::remove_file(&path).unwrap();
-    ask(&mut lab.client("ana").await, "SELECT 1").await.unwrap();
+    let mut session = lab.client("ana").await;
+    ask(&mut session, "SELECT 1").await.unwrap();
+
+    lab.pass(5 * 60);
+    assert!(
+        lab.stranger().await.handshake("ana", PASSWORD).await.is_err(),
+        "it is not known who was removed"
+    );
+    for client in [&mut session, &mut lab.bearer().await] {
+        assert_eq!(status(ask(client, "SELECT 1").await.unwrap_err()).code(), Code::Unauthenticated);
+    }
     std::fs::write(&path, good).unwrap();
+    ask(&mut lab.client("ana").await, "SELECT 1").await.unwrap();
     lab.credentials().remove_user("ana").unwrap();
     assert!(lab.stranger().await.handshake("ana", PASSWORD).await.is_err());
 }
@@ -184,4 +195,53 @@ async fn a_server_with_another_certificate_is_not_trusted() {
     let mut connect = lab.settings(super::lab::password("ana", PASSWORD));
     connect.authority = Some(other.authority());
     assert_eq!(Connection::open(&connect).await.unwrap_err().kind, ClientErrorKind::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_of_a_password_are_slowed_for_known_and_unknown_names_alike() {
+    let lab = Lab::start().await;
+    let guess = async |user: &str, password: &str| {
+        let mut client = lab.raw().await;
+        let hello = futures::stream::iter([HandshakeRequest::default()]);
+        let handshake = client.handshake(with_header(hello, "authorization", &basic(user, password))).await;
+        handshake.map(|_| ()).map_err(|status| (status.code(), status.message().to_owned()))
+    };
+    for user in ["ana", "nobody"] {
+        for _ in 0..5 {
+            assert_eq!(guess(user, "wrong horse").await.unwrap_err().0, Code::Unauthenticated);
+        }
+        let paused =
+            (Code::ResourceExhausted, "too many wrong passwords, the next is looked at in 1 s".into());
+        assert_eq!(guess(user, PASSWORD).await.unwrap_err(), paused, "{user}");
+    }
+    guess("otto", PASSWORD).await.expect("others come in");
+    lab.pass(1);
+    guess("ana", "wrong horse").await.unwrap_err();
+    assert!(guess("ana", PASSWORD).await.unwrap_err().1.ends_with("in 2 s"));
+    lab.pass(2);
+    guess("ana", PASSWORD).await.unwrap();
+    guess("ana", "wrong horse").await.unwrap_err();
+    guess("ana", PASSWORD).await.expect("the count has begun anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_refusals_are_few_lines_of_the_audit_log() {
+    const CALLS: u64 = 200;
+    let lab = Lab::start().await;
+    let mut client = lab.raw().await;
+    for _ in 0..CALLS {
+        client.get_flight_info(query()).await.unwrap_err();
+    }
+    let refusals = |error: &str| match error.strip_prefix("refused, ") {
+        Some(more) => more.split(' ').next().unwrap().parse().unwrap(),
+        None => 1,
+    };
+    lab.until_audited(|entries| {
+        let told: u64 = entries.iter().filter_map(|entry| entry.error.as_deref()).map(refusals).sum();
+        assert!(told <= CALLS, "{entries:?}");
+        told == CALLS
+    })
+    .await;
+    let lines = lab.audited().len() as u64;
+    assert!(lines < CALLS / 2, "{lines} lines");
 }

@@ -17,9 +17,8 @@ use cambist_engine::execution::{ExecutionError, InProcess, StreamExecution};
 use cambist_engine::progress::RunProgress;
 use cambist_engine::store::Stores;
 use cambist_sql::audit::{AuditEntry, AuditLog};
-use cambist_sql::{
-    Environment, NoExecutors, RunRow, Runs, SessionOptions, SqlError, SqlErrorKind, SqlService, SqlSettings,
-};
+use cambist_sql::catalog::{TableKind, TableSettings};
+use cambist_sql::{Environment, NoExecutors, SessionOptions, SqlService, SqlSettings};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::ExecutionPlan;
@@ -27,13 +26,13 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 use tonic::{Request, Status};
 
+use super::runs::StandingRuns;
 use crate::client::{ConnectSettings, Connection, Login};
 use crate::credentials::CredentialsFile;
 use crate::service::Endpoint;
@@ -56,28 +55,6 @@ pub(super) struct Recorded(Mutex<Vec<AuditEntry>>);
 impl AuditLog for Recorded {
     fn note(&self, entry: &AuditEntry) {
         self.0.lock().unwrap().push(entry.clone());
-    }
-}
-
-#[derive(Debug)]
-struct NoRuns;
-
-#[async_trait]
-impl Runs for NoRuns {
-    async fn submit(&self, job: &str, _: Map<String, Value>) -> cambist_sql::Result<RunRow> {
-        Err(SqlError::new(SqlErrorKind::NotFound, format!("no job `{job}`")))
-    }
-
-    async fn wait(&self, run_id: &str) -> cambist_sql::Result<RunRow> {
-        Err(SqlError::new(SqlErrorKind::NotFound, format!("no run `{run_id}`")))
-    }
-
-    async fn cancel(&self, run_id: &str) -> cambist_sql::Result<RunRow> {
-        self.wait(run_id).await
-    }
-
-    async fn list(&self, _: usize) -> cambist_sql::Result<Vec<RunRow>> {
-        Ok(Vec::new())
     }
 }
 
@@ -145,6 +122,7 @@ pub(super) struct Lab {
     pub(super) folder: TempDir,
     pub(super) endpoint: Endpoint,
     pub(super) live: watch::Receiver<usize>,
+    pub(super) runs: Arc<StandingRuns>,
     address: String,
     produced: Arc<AtomicI64>,
     clock: Arc<AtomicI64>,
@@ -177,16 +155,23 @@ impl Lab {
         let produced = Arc::new(AtomicI64::new(0));
         let counted =
             Counted { inner: InProcess { cores: 2 }, live: Arc::new(live), produced: Arc::clone(&produced) };
+        let runs = Arc::new(StandingRuns::default());
         let environment = Environment {
             stores: Stores::new(),
             execution: Arc::new(counted),
-            runs: Arc::new(NoRuns),
+            runs: Arc::clone(&runs) as _,
             executors: Arc::new(NoExecutors),
             audit: Arc::clone(&audit) as Arc<dyn AuditLog>,
             clock: Arc::clone(&clock_of),
             state_url: folder.path().join("state").to_str().unwrap().to_owned(),
         };
-        let sql = SqlService::start(SqlSettings::default(), environment).await.unwrap();
+        let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let sql = SqlSettings {
+            tables: [("ecb".to_owned(), TableSettings::new(place("rates"), TableKind::Rates))].into(),
+            locations: vec![place("lake")],
+            ..SqlSettings::default()
+        };
+        let sql = SqlService::start(sql, environment).await.unwrap();
         let server = FlightServer::start(settings, sql, clock_of).await.unwrap();
         let address = format!("{scheme}://localhost:{}", server.addr().port());
         let endpoint = server.endpoint();
@@ -194,7 +179,8 @@ impl Lab {
         let serving = tokio::spawn(server.serve(async {
             let _ = stopped.await;
         }));
-        Self { folder, endpoint, live: watched, produced, address, clock, audit, stop: Some(stop), serving }
+        let stop = Some(stop);
+        Self { folder, endpoint, live: watched, runs, produced, address, clock, audit, stop, serving }
     }
 
     pub(super) fn pass(&self, seconds: i64) {
@@ -220,6 +206,17 @@ impl Lab {
 
     pub(super) fn audited(&self) -> Vec<AuditEntry> {
         self.audit.0.lock().unwrap().clone()
+    }
+
+    /// Waits until the audit log is as it should be.
+    pub(super) async fn until_audited(&self, is_so: impl Fn(&[AuditEntry]) -> bool) {
+        let audited = async {
+            while !is_so(&self.audited()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, audited).await;
+        waited.unwrap_or_else(|_| panic!("not audited: {:?}", self.audited()));
     }
 
     pub(super) fn settings(&self, login: Login) -> ConnectSettings {
@@ -261,8 +258,12 @@ impl Lab {
 
     /// A client that presents Ana's token and keeps no cookies.
     pub(super) async fn bearer(&self) -> Client {
+        self.bearer_of(TOKEN).await
+    }
+
+    pub(super) async fn bearer_of(&self, token: &str) -> Client {
         let mut client = self.stranger().await;
-        client.set_token(TOKEN.to_owned());
+        client.set_token(token.to_owned());
         client
     }
 

@@ -61,10 +61,11 @@ async fn a_message_that_is_too_large_is_refused_and_the_next_is_answered() {
     assert_eq!(refused.code(), Code::OutOfRange);
     ask(&mut client, "SELECT 1").await.unwrap();
 
-    // Also from somebody who is not known: it is refused before it is kept.
+    // From somebody who is not known it is not even read.
     let command = CommandStatementQuery { query: long, transaction_id: None };
     let descriptor = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
-    assert_eq!(lab.raw().await.get_flight_info(descriptor).await.unwrap_err().code(), Code::OutOfRange);
+    let refused = lab.raw().await.get_flight_info(descriptor).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,4 +118,24 @@ async fn who_never_comes_in_is_put_out() {
     let mut seen = Vec::new();
     let end = tokio::time::timeout(PATIENCE, silent.read_to_end(&mut seen)).await;
     assert!(end.is_ok(), "it stays open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_a_part_of_the_connections_before_it_comes_in() {
+    let lab = Lab::start_with(|settings| settings.connections_max = 80).await;
+    let connect = || tokio::net::TcpStream::connect(("127.0.0.1", lab.port()));
+    let mut known = lab.bearer().await;
+    ask(&mut known, "SELECT 1").await.unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(connect().await.unwrap());
+    }
+    let mut beyond = connect().await.unwrap();
+    let end = tokio::time::timeout(PATIENCE, beyond.read(&mut [0; 1])).await.expect("it stays open");
+    assert_eq!(end.unwrap_or(0), 0);
+    for stream in &silent {
+        let error = stream.try_read(&mut [0; 1]).expect_err("it was closed");
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    }
+    ask(&mut known, "SELECT 1").await.expect("who has come in stays");
 }

@@ -9,7 +9,7 @@ use arrow_flight::sql::{
 };
 use arrow_flight::{FlightDescriptor, FlightInfo};
 use datafusion::arrow::array::{AsArray as _, Int64Array, RecordBatch};
-use datafusion::arrow::datatypes::{Int64Type, Schema};
+use datafusion::arrow::datatypes::{DataType, Int64Type, Schema};
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt as _;
 use prost::Message as _;
@@ -68,6 +68,28 @@ async fn a_prepared_statement_is_executed_again_and_again() {
     }
     statement.close().await.unwrap();
     assert_eq!(lab.endpoint.kept(), (0, 0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_columns_that_are_promised_are_those_that_the_values_give() {
+    let lab = Lab::start().await;
+    let mut client = lab.client("ana").await;
+    let mut statement = client.prepare("SELECT $1 AS a".to_owned(), None).await.unwrap();
+    let one = RecordBatch::try_from_iter([("1", Arc::new(Int64Array::from(vec![1])) as _)]).unwrap();
+    statement.set_parameters(one).unwrap();
+    let info = statement.execute().await.unwrap();
+    assert_eq!(info.clone().try_decode_schema().unwrap().field(0).data_type(), &DataType::Int64);
+    assert_eq!(rows(&rows_as_promised(&mut client, info).await), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_tables_is_a_statement_as_others_are() {
+    let lab = Lab::start().await;
+    let mut client = lab.client("ana").await;
+    let info = client.get_tables(CommandGetTables::default()).await.unwrap();
+    fetch(&mut client, ticket_of(&info)).await.unwrap();
+    let noted = lab.audited().into_iter().find(|entry| entry.action == "metadata").unwrap();
+    assert_eq!((noted.user.as_str(), noted.outcome.as_str()), ("ana", "ok"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -183,3 +183,49 @@ async fn a_cookie_is_worth_nothing_to_others() {
     alone.metadata_mut().insert("cookie", cookie.parse().unwrap());
     assert_eq!(client.get_flight_info(alone).await.unwrap_err().code(), Code::Unauthenticated);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_is_no_token() {
+    let lab = Lab::start().await;
+    let mut client = lab.raw().await;
+    let bearer = format!("Bearer {TOKEN}");
+    let given = list(&mut client, &bearer, None).await.unwrap();
+    let attributes = given.get("set-cookie").unwrap().to_str().unwrap().to_owned();
+    assert!(attributes.ends_with("; Path=/; HttpOnly; SameSite=Strict; Secure"), "{attributes}");
+    let cookie = cookie_of(&given);
+    list(&mut client, &bearer, Some(&cookie)).await.expect("it opens its session");
+    let value = cookie.split_once('=').unwrap().1;
+    for shown in [value.to_owned(), format!("cookie:{value}"), format!("token:{value}")] {
+        let refused = list(&mut client, &format!("Bearer {shown}"), None).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_are_refused_as_a_statement_would_refuse_them_and_noted() {
+    let lab = Lab::start().await;
+    let mut client = lab.client("ana").await;
+    let long = "x".repeat(2000);
+    for (name, value) in [
+        ("cambist.rates", text("nobody")),
+        ("cambist.rates", text(&long)),
+        ("cambist.rates_known_as_of", text("some day")),
+        ("cambist.rates_known_as_of", text(&long)),
+        ("cambist.rates_max_age_days", Some(Value::Whole(40_000))),
+        ("cambist.rates_mode", Some(Value::Double(1.0))),
+    ] {
+        let body = setting(&[("cambist.rates_mode", text("instant")), (name, value)]);
+        let set: SetSessionOptionsResult = act(&mut client, "SetSessionOptions", body).await.unwrap();
+        let refused: Vec<_> = set.errors.into_iter().map(|(name, error)| (name, error.value)).collect();
+        assert_eq!(refused, [(name.to_owned(), 2)]);
+    }
+    assert!(options(&mut client).await.is_empty(), "none is set where one is refused");
+    let body = setting(&[("cambist.rates", text("ecb"))]);
+    act::<SetSessionOptionsResult>(&mut client, "SetSessionOptions", body).await.unwrap();
+    let noted: Vec<_> = lab.audited().into_iter().filter(|entry| entry.action == "set").collect();
+    assert_eq!(noted.len(), 6, "one of the wrong type is not looked at");
+    let last = noted.last().unwrap();
+    assert_eq!((last.user.as_str(), last.outcome.as_str()), ("ana", "ok"));
+    assert_eq!(last.statement.as_deref(), Some("SET cambist.rates = 'ecb'"));
+    assert!(noted.iter().all(|entry| entry.statement.as_ref().unwrap().len() < 300));
+}

@@ -80,8 +80,12 @@ async fn execute(client: &mut Client, handle: &[u8]) -> Result<(), Status> {
 }
 
 async fn prepare(client: &mut Client) -> Vec<u8> {
+    prepare_sql(client, SQL).await
+}
+
+async fn prepare_sql(client: &mut Client, sql: &str) -> Vec<u8> {
     let request = arrow_flight::sql::ActionCreatePreparedStatementRequest {
-        query: SQL.to_owned(),
+        query: sql.to_owned(),
         transaction_id: None,
     };
     let action = arrow_flight::Action::new("CreatePreparedStatement", request.as_any().encode_to_vec());
@@ -124,4 +128,32 @@ async fn a_handle_works_for_its_owner_until_it_is_closed_or_idle() {
     for refusal in &refusals {
         assert_eq!((refusal.code(), refusal.message()), (Code::NotFound, refusals[0].message()));
     }
+}
+
+/// Without a session that ends with it, nothing else keeps what was prepared or promised from working on.
+#[tokio::test(flavor = "multi_thread")]
+async fn handles_and_tickets_end_with_the_role() {
+    let lab = Lab::start().await;
+    let token = lab.credentials().make_token("ada").unwrap();
+    let mut ada = lab.bearer_of(token.reveal()).await;
+    let mut handles = Vec::new();
+    let location = lab.folder.path().join("lake/x.csv");
+    for sql in [
+        format!("CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '{}'", location.display()),
+        format!("CALL compact(output => '{}')", location.display()),
+        "SELECT * FROM system.queries".to_owned(),
+    ] {
+        handles.push(prepare_sql(&mut ada, &sql).await);
+    }
+    let promised = ticket(&mut ada).await;
+    lab.credentials().set_user("ada", cambist_sql::access::Role::Reader).unwrap();
+    for handle in &handles {
+        assert_eq!(execute(&mut ada, handle).await.unwrap_err().code(), Code::NotFound);
+    }
+    assert_eq!(refusal(&mut ada, promised).await.code(), Code::NotFound);
+    assert!(lab.runs.states().is_empty());
+    ask(&mut ada, SQL).await.expect("a reader reads");
+
+    lab.credentials().set_user("ada", cambist_sql::access::Role::Admin).unwrap();
+    execute(&mut ada, &handles[2]).await.expect("it is still that role's");
 }

@@ -8,10 +8,10 @@ use cambist_engine::store::Stores;
 use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::config::NormalizeConfig;
 use super::report::RULES_VERSION;
+use crate::digest::sha256_hex;
 use crate::error::{JobError, Result};
 use crate::input::of_files;
 
@@ -106,7 +106,7 @@ impl RunInputs {
             "rates": self.rates_digest,
             "options": config,
         });
-        Sha256::digest(pinned.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256_hex(pinned.to_string())
     }
 }
 

@@ -3,16 +3,16 @@
 use std::time::Instant;
 
 use cambist_engine::location::Location;
-use cambist_engine::table::{BatchState, CommitDraft, CommitOutcome, Staging, Table, TableKind};
+use cambist_engine::table::{BatchState, Staging, Table, TableKind};
 
 use super::config::NormalizeConfig;
 use super::draft::draft;
 use super::pass::Pass;
 use super::plan::plan;
 use super::report::{RunDetails, RunReport, RunStatus};
-use crate::commit::commit;
+use crate::commit::{Worked, conclude};
 use crate::context::{RunContext, RunPhase, seconds_since};
-use crate::error::{ErrorKind, JobError, Result};
+use crate::error::{JobError, Result};
 use crate::input::{of_execution, of_table};
 use crate::staged::StagingGuard;
 
@@ -31,37 +31,13 @@ pub async fn normalize(config: &NormalizeConfig, context: &RunContext) -> Result
         return Ok(report);
     }
     let staged = StagingGuard::new(table.staging(&context.staging_name()));
-    let drafted = prepare_commit(&table, config, context, staged.staging(), started).await;
-    let (mut report, draft) = match drafted {
-        Ok(Drafted::AlreadyDone(report)) => {
-            staged.discard().await;
-            return Ok(*report);
-        }
-        Ok(Drafted::Commit(report, draft)) => (*report, *draft),
-        Err(failed) => {
-            staged.discard().await;
-            return Err(failed);
-        }
+    let worked = prepare_commit(&table, config, context, staged.staging(), started).await;
+    let committed = |report: &mut RunReport, number| {
+        report.commit = number;
+        report.seconds = seconds_since(started);
     };
-    let digest = draft.input_digest.clone();
-    match commit(&mut table, context, staged, draft).await? {
-        CommitOutcome::Committed { number } => {
-            report.commit = number;
-            report.seconds = seconds_since(started);
-            Ok(report)
-        }
-        CommitOutcome::AlreadyDone { .. } => {
-            already_done(&table, config, context, &digest)?.ok_or_else(|| {
-                JobError::new(ErrorKind::Infrastructure, "a commit of equal inputs has vanished from the log")
-            })
-        }
-    }
-}
-
-/// What the work up to the commit came to.
-enum Drafted {
-    AlreadyDone(Box<RunReport>),
-    Commit(Box<RunReport>, Box<CommitDraft>),
+    let before = |table: &Table, digest: &str| already_done(table, config, context, digest);
+    conclude(&mut table, context, staged, worked, committed, before).await
 }
 
 /// Plans, executes and checks; all but the commit.
@@ -71,11 +47,11 @@ async fn prepare_commit(
     context: &RunContext,
     staging: &Staging,
     started: Instant,
-) -> Result<Drafted> {
+) -> Result<Worked<RunReport>> {
     let slots = context.execution.slots().await.map_err(of_execution)?;
     let plan = plan(config, context, staging, slots).await?;
     if let Some(report) = already_done(table, config, context, &plan.input_digest)? {
-        return Ok(Drafted::AlreadyDone(Box::new(report)));
+        return Ok(Worked::AlreadyDone(Box::new(report)));
     }
     table.state().check_schema(TableKind::Main, &plan.schema).map_err(|error| {
         of_table(&error).with_hint("write to another output, or bring the columns and their types back")
@@ -93,7 +69,7 @@ async fn prepare_commit(
         RunReport::of_counts(&context.run_id, &config.batch, &result.counts, &plan.targets, &plan.rates);
     report.seconds = seconds_since(started);
     let draft = draft(table, config, context, &plan, &result, &mut report)?;
-    Ok(Drafted::Commit(Box::new(report), Box::new(draft)))
+    Ok(Worked::Commit(Box::new(report), Box::new(draft)))
 }
 
 /// Returns the report of this run's own commit, where an earlier attempt or a lost answer left one.

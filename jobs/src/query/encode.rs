@@ -1,6 +1,7 @@
 //! A result as the bytes of its file, and whether another file says the same.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,8 +11,8 @@ use datafusion::arrow::array::{ArrayRef, BinaryArray, RecordBatch};
 use datafusion::arrow::csv;
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::json::WriterBuilder;
 use datafusion::arrow::json::writer::LineDelimited;
+use datafusion::arrow::json::{Writer, WriterBuilder};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::metadata::KeyValue;
@@ -119,11 +120,8 @@ fn parquet(
     batches: &[RecordBatch],
     hash: ContentHash,
 ) -> parquet::errors::Result<Vec<u8>> {
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(Default::default()))
-        .set_key_value_metadata(Some(vec![KeyValue::new(HASH_KEY.to_owned(), hash.to_string())]))
-        .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(columns), Some(properties))?;
+    let notes = vec![KeyValue::new(HASH_KEY.to_owned(), hash.to_string())];
+    let mut writer = parquet_writer(Vec::new(), Arc::clone(columns), notes)?;
     for batch in batches {
         writer.write(batch)?;
     }
@@ -131,24 +129,51 @@ fn parquet(
 }
 
 fn csv_text(columns: &SchemaRef, batches: &[RecordBatch]) -> std::result::Result<Vec<u8>, ArrowError> {
-    let mut text = Vec::new();
-    let mut writer = csv::WriterBuilder::new().with_header(true).build(&mut text);
-    // Without a batch the line of names would be missing.
-    writer.write(&RecordBatch::new_empty(Arc::clone(columns)))?;
+    let mut writer = csv_writer(Vec::new(), Arc::clone(columns))?;
     for batch in batches {
         writer.write(batch)?;
     }
-    drop(writer);
-    Ok(text)
+    Ok(writer.into_inner())
 }
 
 fn ndjson(batches: &[RecordBatch]) -> std::result::Result<Vec<u8>, ArrowError> {
-    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
+    let mut writer = json_writer(Vec::new());
     for batch in batches {
         writer.write(batch)?;
     }
     writer.finish()?;
     Ok(writer.into_inner())
+}
+
+/// Returns a writer of Parquet, packed with ZSTD, whose file also says `notes`.
+///
+/// # Errors
+/// Where Parquet has no such columns, or `out` fails.
+pub fn parquet_writer<W: Write + Send>(
+    out: W,
+    columns: SchemaRef,
+    notes: Vec<KeyValue>,
+) -> parquet::errors::Result<ArrowWriter<W>> {
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(Default::default()))
+        .set_key_value_metadata((!notes.is_empty()).then_some(notes))
+        .build();
+    ArrowWriter::try_new(out, columns, Some(properties))
+}
+
+/// Returns a writer of CSV; a result without rows has its line of names all the same.
+///
+/// # Errors
+/// Where CSV has no such columns, or `out` fails.
+pub fn csv_writer<W: Write>(out: W, columns: SchemaRef) -> std::result::Result<csv::Writer<W>, ArrowError> {
+    let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
+    writer.write(&RecordBatch::new_empty(columns))?;
+    Ok(writer)
+}
+
+/// Returns a writer of one JSON object a line; a null is written as such.
+pub fn json_writer<W: Write>(out: W) -> Writer<W, LineDelimited> {
+    WriterBuilder::new().with_explicit_nulls(true).build(out)
 }
 
 /// Tells whether two text files hold the same records, in whatever order.

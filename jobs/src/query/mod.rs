@@ -21,7 +21,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use encode::FileFormat;
+pub use encode::{FileFormat, csv_writer, json_writer, parquet_writer};
 pub(crate) use encode::{encode, written_columns};
 pub(crate) use options::{MAX_BYTES, RatesConfig, rates};
 pub use options::{

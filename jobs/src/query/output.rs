@@ -10,12 +10,12 @@ use cambist_engine::table::Staging;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::encode::{Encoded, FileFormat, HASH_KEY, is_same_text};
 use super::options::QueryConfig;
 use super::report::QueryReport;
 use crate::context::RunContext;
+use crate::digest::sha256_hex;
 use crate::error::{JobError, Result};
 use crate::input::{of_store, of_table};
 use crate::staged::discard;
@@ -135,7 +135,7 @@ impl Output {
         encoded: &Encoded,
         report: &QueryReport,
     ) -> Result<()> {
-        let intent = Intent { sha256: sha256(&encoded.bytes), report: report.clone() };
+        let intent = Intent { sha256: sha256_hex(&encoded.bytes), report: report.clone() };
         let json = serde_json::to_vec(&intent)
             .map_err(|error| JobError::data("the report is not JSON").caused_by(error))?;
         staging.put_new(INTENT, json.into()).await.map_err(|error| of_table(&error))?;
@@ -153,7 +153,7 @@ impl Output {
                 continue;
             }
             if digest.is_none() {
-                digest = Some(sha256(&self.read().await?));
+                digest = Some(sha256_hex(&self.read().await?));
             }
             if digest.as_deref() == Some(&intent.sha256) {
                 return Ok(Some(intent.report));
@@ -187,8 +187,4 @@ impl Output {
         let read = async { self.store.get(self.location.path()).await?.bytes().await };
         read.await.map_err(|error| of_store(&StoreError::request("read", &self.location)(error)))
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cambist_engine::files;
+use cambist_engine::files::{self, Files};
 use cambist_engine::location::Location;
 use cambist_engine::progress::RunProgress;
 use cambist_engine::query::{LiveTable, RawSchemas, RawTable, Screening};
@@ -28,8 +28,27 @@ pub struct QueryTable {
     pub provider: Arc<dyn TableProvider>,
     /// The same, where it is of raw files.
     pub raw: Option<Arc<RawTable>>,
-    /// The account of its files.
-    pub(crate) inputs: Vec<InputFile>,
+    files: FilesRead,
+}
+
+/// What a table's files are told from.
+#[derive(Clone, Debug)]
+enum FilesRead {
+    Raw(Files),
+    Live(Arc<TableSnapshot>, TableKind),
+}
+
+impl QueryTable {
+    /// Returns the account of its files.
+    pub(crate) fn inputs(&self) -> Vec<InputFile> {
+        match &self.files {
+            FilesRead::Raw(files) => input_files(files),
+            FilesRead::Live(snapshot, kind) => {
+                let root = snapshot.location(*kind);
+                snapshot.state().files(*kind).map(|file| live_input(root, file)).collect()
+            }
+        }
+    }
 }
 
 /// How tables are opened. Nothing is written to do so.
@@ -70,15 +89,14 @@ impl Opening<'_> {
     pub async fn snapshot(
         &self,
         name: &str,
-        snapshot: &TableSnapshot,
+        snapshot: &Arc<TableSnapshot>,
         kind: TableKind,
     ) -> Result<QueryTable> {
         let table = LiveTable::open(snapshot, kind, &self.groups).await;
         let table = table.map_err(|error| planning(error, &snapshot.location(kind).to_string()))?;
         let bytes = table.bytes();
-        let root = snapshot.location(kind);
-        let inputs = snapshot.state().files(kind).map(|file| live_input(root, file)).collect();
-        Ok(QueryTable { name: name.to_owned(), bytes, provider: Arc::new(table), raw: None, inputs })
+        let files = FilesRead::Live(Arc::clone(snapshot), kind);
+        Ok(QueryTable { name: name.to_owned(), bytes, provider: Arc::new(table), raw: None, files })
     }
 
     async fn raw(&self, name: &str, url: &str, records: &RecordConfig) -> Result<QueryTable> {
@@ -97,9 +115,9 @@ impl Opening<'_> {
         Ok(QueryTable {
             name: name.to_owned(),
             bytes: files.bytes(),
-            inputs: input_files(&files),
             provider: Arc::clone(&table) as _,
             raw: Some(table),
+            files: FilesRead::Raw(files),
         })
     }
 

@@ -49,14 +49,13 @@ pub trait Job: fmt::Debug + Send + Sync {
     /// allowed.
     fn prepare(&self, options: Value) -> Result<Box<dyn PreparedJob>>;
 
-    /// Reads options from a spec file's text, and checks at least that they are this job's.
+    /// Reads options from a spec file's text. The text may leave some to be given otherwise: what is missing is
+    /// for [`Job::prepare`] to say.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::Usage`] for text that is not TOML or not this job's.
+    /// [`crate::error::ErrorKind::Usage`] for text that is not TOML.
     fn options_from_toml(&self, text: &str) -> Result<Value> {
-        let options = options::from_toml::<Value>(&self.describe().name, text)?;
-        self.prepare(options.clone())?;
-        Ok(options)
+        options::from_toml::<Value>(&self.describe().name, text)
     }
 }
 
@@ -152,6 +151,14 @@ impl Registry {
     /// As for [`options_from_toml`].
     pub fn options_from_toml(&self, job: &str, text: &str) -> Result<Value> {
         self.find(job)?.options_from_toml(text)
+    }
+
+    /// Returns what the job of that name says of itself.
+    ///
+    /// # Errors
+    /// A usage error where there is none, with those that there are.
+    pub fn describe(&self, name: &str) -> Result<JobDescription> {
+        self.find(name).map(|job| job.describe())
     }
 
     fn find(&self, name: &str) -> Result<&Arc<dyn Job>> {

@@ -11,12 +11,12 @@ use datafusion::sql::sqlparser::ast::{
     Expr, Statement as SqlStatement, Value as SqlValue, visit_expressions,
 };
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::header::{Header, read, split};
 use super::options::Prepared;
 use super::parameter::Parameter;
 use super::url;
+use crate::digest::sha256_hex;
 use crate::error::{JobError, Result};
 use crate::normalize::values;
 use crate::options::make_absolute;
@@ -172,7 +172,7 @@ impl Definition {
             output_url: header.output.url,
             partition_by: values::partition_column(Some(header.output.partition_by))?,
             sql,
-            sha256: Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: sha256_hex(text),
         })
     }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::definition::Definition;
 use super::parameter::ParameterValue;
 use super::run::run;
-use super::url::fill;
+use super::url::{fill, is_plain_letter};
 use crate::context::RunContext;
+use crate::digest::sha256_hex;
 use crate::error::{JobError, Result};
 use crate::normalize::values;
 use crate::query::{RatesConfig, TableConfig, rates};
@@ -147,18 +147,17 @@ fn member(options: &Map<String, Value>, section: &str, key: &str) -> Result<Opti
 }
 
 /// Returns a name that is told by the parameters' values: other values never have the same.
-fn batch_of(job: &str, values: &BTreeMap<String, ParameterValue>) -> String {
+pub(super) fn batch_of(job: &str, values: &BTreeMap<String, ParameterValue>) -> String {
     let mut batch = job.to_owned();
     for (name, value) in values {
-        batch.push_str(&format!("/{name}={}", value.text()));
+        batch.push_str(&format!("/{name}={}", value.in_name()));
     }
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.:".contains(letter);
-    let is_plain = values.values().all(|value| !value.text().is_empty() && value.text().chars().all(plain));
+    let is_plain = values
+        .values()
+        .all(|value| !value.in_name().is_empty() && value.in_name().chars().all(is_plain_letter));
     if is_plain && batch.len() <= BATCH_LENGTH_MAX {
         return batch;
     }
-    let texts: BTreeMap<&String, &str> = values.iter().map(|(name, value)| (name, value.text())).collect();
-    let digest: String =
-        Sha256::digest(json!(texts).to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{job}/{digest}")
+    let texts: BTreeMap<&String, &str> = values.iter().map(|(name, value)| (name, value.in_name())).collect();
+    format!("{job}/{}", sha256_hex(json!(texts).to_string()))
 }

@@ -9,10 +9,8 @@ use serde_json::Value;
 
 use super::header::ParameterSpec;
 use crate::error::{JobError, Result};
+use crate::options::PLACE_KEY;
 use crate::registry::OptionType;
-
-/// A JSON number that was written with more digits may have lost some on its way.
-const EXACT_DIGITS: usize = 15;
 
 /// Sections of the options: a parameter's value lies beside them.
 const SECTIONS: [&str; 2] = ["output", "run"];
@@ -46,6 +44,11 @@ impl Parameter {
                 "{} are sections of every job's options; call it otherwise",
                 SECTIONS.map(|section| format!("`{section}`")).join(" and ")
             )));
+        }
+        if name == PLACE_KEY {
+            return Err(refused(
+                "what is called so is a place in every job's options; call it otherwise".to_owned(),
+            ));
         }
         let value_type: ColumnType = match spec.value_type.parse() {
             Ok(ColumnType::Timestamp | ColumnType::Float64) | Err(_) => {
@@ -97,8 +100,8 @@ impl Parameter {
             ColumnType::Decimal { precision, scale } => (
                 decimal(given, precision, scale),
                 format!(
-                    "a number of at most {precision} digits, {scale} of them decimals; as a text where it has \
-                     more than {EXACT_DIGITS} digits"
+                    "a number of at most {precision} digits, {scale} of them decimals; in quotes where it has \
+                     decimals"
                 ),
             ),
             ColumnType::Bool => {
@@ -117,6 +120,16 @@ impl ParameterValue {
     /// Returns the value as text; equal values have equal texts.
     pub(super) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Returns the value as a part of a batch's name: a decimal has the same whatever the scale of its type is.
+    pub(super) fn in_name(&self) -> &str {
+        match self.value_type {
+            ColumnType::Decimal { .. } if self.text.contains('.') => {
+                self.text.trim_end_matches('0').trim_end_matches('.')
+            }
+            _ => &self.text,
+        }
     }
 
     /// Returns the value as a constant of SQL, of its type.
@@ -157,11 +170,8 @@ fn integer(given: &Value) -> Option<String> {
 fn decimal(given: &Value, precision: u8, scale: u8) -> Option<String> {
     let text = match given {
         Value::String(text) => text.clone(),
-        Value::Number(number) => {
-            let text = number.to_string();
-            let digits = text.chars().filter(char::is_ascii_digit).count();
-            (number.is_i64() || number.is_u64() || digits <= EXACT_DIGITS).then_some(text)?
-        }
+        // One with decimals is no longer what was written, but the float beside it.
+        Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
         _ => return None,
     };
     let mantissa = Decimal::from_bytes(text.as_bytes()).ok()?.rescale(scale)?;

@@ -18,11 +18,11 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::prelude::SessionContext;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::definition::SQL;
 use super::options::SqlJobConfig;
 use crate::context::RunContext;
+use crate::digest::sha256_hex;
 use crate::error::{JobError, Result};
 use crate::input::planning;
 use crate::normalize::{InputFile, RULES_VERSION};
@@ -89,7 +89,7 @@ pub(super) async fn plan(
         }
     };
     let inputs: BTreeMap<String, Vec<InputFile>> =
-        opened.tables.into_iter().map(|table| (table.name, table.inputs)).collect();
+        opened.tables.iter().map(|table| (table.name.clone(), table.inputs())).collect();
     Ok(SqlJobPlan {
         session: opened.session,
         rows,
@@ -218,5 +218,5 @@ fn digest(config: &SqlJobConfig, inputs: &BTreeMap<String, Vec<InputFile>>, rate
         "tables": tables,
         "rates": rates,
     });
-    Sha256::digest(pinned.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256_hex(pinned.to_string())
 }

@@ -3,24 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use cambist_engine::files;
 use cambist_engine::location::Location;
 use cambist_engine::partition_writer::{ContentHash, WrittenFile};
 use cambist_engine::quarantine;
-use cambist_engine::table::{BatchState, CommitDraft, CommitOutcome, Staging, Table, TableKind};
+use cambist_engine::table::{BatchState, CommitDraft, Staging, Table, TableKind};
 
-use super::options::SqlJobConfig;
+use super::options::{SqlJobConfig, batch_of};
 use super::plan::{SqlJobPlan, plan};
 use super::report::{SqlJobDetails, SqlJobReport, SqlJobStatus};
 use super::write::Writing;
-use crate::commit::commit;
+use crate::commit::{Worked, conclude};
 use crate::context::{RunContext, RunPhase, seconds_since};
-use crate::error::{ErrorKind, JobError, Result};
-use crate::input::{of_table, running};
+use crate::error::{JobError, Result};
+use crate::input::{of_files, of_table, running};
 use crate::normalize::{RULES_VERSION, data_file, partition_hashes};
 use crate::staged::StagingGuard;
 
 /// What kind of run the log calls it.
 const KIND: &str = "sql";
+
+/// How far below a table's folder its files lie: in the folder of their partition.
+const PARTITION_DEPTH: usize = 1;
 
 /// Runs the job.
 ///
@@ -35,37 +39,15 @@ pub(super) async fn run(config: &SqlJobConfig, context: &RunContext) -> Result<S
     {
         return report_of(batch, config, context);
     }
+    refuse_other_parameters(&table, config)?;
     let staged = StagingGuard::new(table.staging(&context.staging_name()));
-    let (mut report, draft) = match work(&table, config, context, staged.staging(), started).await {
-        Ok(Worked::Commit(report, draft)) => (*report, *draft),
-        Ok(Worked::AlreadyDone(report)) => {
-            staged.discard().await;
-            return Ok(*report);
-        }
-        Err(failed) => {
-            staged.discard().await;
-            return Err(failed);
-        }
+    let worked = work(&table, config, context, staged.staging(), started).await;
+    let committed = |report: &mut SqlJobReport, number| {
+        report.commit = number;
+        report.seconds = seconds_since(started);
     };
-    let digest = draft.input_digest.clone();
-    match commit(&mut table, context, staged, draft).await? {
-        CommitOutcome::Committed { number } => {
-            report.commit = number;
-            report.seconds = seconds_since(started);
-            Ok(report)
-        }
-        CommitOutcome::AlreadyDone { .. } => {
-            already_done(&table, config, context, &digest)?.ok_or_else(|| {
-                JobError::new(ErrorKind::Infrastructure, "a commit of equal inputs has vanished from the log")
-            })
-        }
-    }
-}
-
-/// What the work up to the commit came to.
-enum Worked {
-    AlreadyDone(Box<SqlJobReport>),
-    Commit(Box<SqlJobReport>, Box<CommitDraft>),
+    let before = |table: &Table, digest: &str| already_done(table, config, context, digest);
+    conclude(&mut table, context, staged, worked, committed, before).await
 }
 
 async fn work(
@@ -74,7 +56,7 @@ async fn work(
     context: &RunContext,
     staging: &Staging,
     started: Instant,
-) -> Result<Worked> {
+) -> Result<Worked<SqlJobReport>> {
     let plan = plan(config, context, staging).await?;
     if let Some(report) = already_done(table, config, context, &plan.input_digest)? {
         return Ok(Worked::AlreadyDone(Box::new(report)));
@@ -104,6 +86,49 @@ fn refuse_own_input(config: &SqlJobConfig, output: &Location) -> Result<()> {
                 "the output `{}` is also tables.{name}, expected another folder",
                 config.output_url
             )));
+        }
+        // The files of a table are those of its log, wherever others lie.
+        let is_listed = table.records.is_some();
+        if is_listed
+            && files::may_list(&table.url, output, PARTITION_DEPTH).map_err(|error| of_files(&error))?
+        {
+            return Err(JobError::usage(format!(
+                "what is written to the output `{}` would be read as tables.{name}, which is `{}`; expected a \
+                 folder that it does not name",
+                config.output_url, table.url
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Batches that were named by other parameters are never replaced by those of this job: their rows would be there
+/// twice. Who names the batch decides that.
+fn refuse_other_parameters(table: &Table, config: &SqlJobConfig) -> Result<()> {
+    if config.batch != batch_of(&config.definition.name, &config.values) {
+        return Ok(());
+    }
+    let live: BTreeSet<&str> = table.state().files(TableKind::Main).map(|file| file.batch.as_str()).collect();
+    let list = |names: &BTreeSet<&str>| {
+        let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        if quoted.is_empty() { "none".to_owned() } else { quoted.join(", ") }
+    };
+    let now: BTreeSet<&str> = config.values.keys().map(String::as_str).collect();
+    for (name, batch) in table.state().batches() {
+        if !live.contains(name) || batch.details["job"] != config.definition.name {
+            continue;
+        }
+        let Some(parameters) = batch.details["report"]["parameters"].as_object() else { continue };
+        let before: BTreeSet<&str> = parameters.keys().map(String::as_str).collect();
+        if before != now {
+            return Err(JobError::usage(format!(
+                "the batch `{name}` of `{}` was written with other parameters, {}, than the job has now, {}: it would \
+                 stay beside the new ones, and its rows be there twice",
+                config.output_url,
+                list(&before),
+                list(&now)
+            ))
+            .with_hint("write to another output, or say with run.batch which batch is replaced"));
         }
     }
     Ok(())

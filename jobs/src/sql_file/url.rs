@@ -67,8 +67,12 @@ fn parts<'a>(key: &str, url: &'a str) -> Result<Vec<Part<'a>>> {
 }
 
 fn is_plain(value: &str) -> bool {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.:".contains(letter);
-    !value.is_empty() && !value.starts_with('.') && value.chars().all(plain)
+    !value.is_empty() && !value.starts_with('.') && value.chars().all(is_plain_letter)
+}
+
+/// Tells whether a letter means itself in places and in names of batches.
+pub(super) fn is_plain_letter(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || "-_.:".contains(letter)
 }
 
 fn unknown(key: &str, name: &str) -> JobError {

@@ -30,8 +30,9 @@ pub(super) type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 /// and two hundred plans in a row leave nothing behind.
 const FINISHED_STATE_SECONDS: u64 = 60;
 
-/// The rows of finished plans are removed at once; this is for plans whose driver has gone.
-const FINISHED_DATA_SECONDS: u64 = 300;
+/// Never by the clock: whoever reads the rows of a plan removes them, however long that takes. What a scheduler
+/// that died has left, executors remove themselves.
+const FINISHED_DATA_SECONDS: u64 = 0;
 
 pub(super) struct StartedServer {
     pub(super) server: Server,

@@ -40,15 +40,18 @@ pub(super) struct Submission {
     ended: bool,
 }
 
-/// Cancels what nobody waits for any more.
+/// Cancels what nobody waits for any more, and removes the rows that it has left with the executors: they lie
+/// there for as long as their reader takes, so nobody else does.
 impl Drop for Submission {
     fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        let (cluster, job) = (Arc::clone(&self.cluster), self.job.clone());
+        let (cluster, job, ended) = (Arc::clone(&self.cluster), self.job.clone(), self.ended);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { cluster.cancel(&job).await });
+            runtime.spawn(async move {
+                if !ended {
+                    cluster.cancel(&job).await;
+                }
+                cluster.server.state.executor_manager.clean_up_job_data(job);
+            });
         }
     }
 }
@@ -76,8 +79,7 @@ impl Submission {
         let locations = self.watch(progress).await?;
         let graph = self.trusted_graph().await?;
         show(progress, reach(graph.as_ref()));
-        let several_stages = graph.stage_count() > 1;
-        Ok(Delivery { locations: standing(locations, graph.as_ref()), several_stages, submission: self })
+        Ok(Delivery { locations: standing(locations, graph.as_ref()), submission: self })
     }
 
     /// Watches the plan until it has succeeded.
@@ -171,30 +173,18 @@ impl Submission {
     }
 }
 
-/// The rows of a finished plan; they are removed from the executors when nobody wants them any more.
+/// The rows of a finished plan; they are removed from the executors when nobody wants them any more. They are
+/// whole: an executor that is lost now takes with it what it has not delivered, which fetching tells, and no more.
 pub(super) struct Delivery {
     submission: Submission,
     locations: Vec<PartitionLocation>,
-    several_stages: bool,
-}
-
-impl Drop for Delivery {
-    fn drop(&mut self) {
-        // It spawns what it does.
-        if tokio::runtime::Handle::try_current().is_ok() {
-            let manager = &self.submission.cluster.server.state.executor_manager;
-            manager.clean_up_job_data(self.submission.job.clone());
-        }
-    }
 }
 
 impl Delivery {
     /// Fetches all rows.
     pub(super) async fn collect(mut self) -> Result<Vec<RecordBatch>, Setback> {
         let locations = std::mem::take(&mut self.locations);
-        let rows = fetch(locations, &self.submission.cluster.settings).await.map_err(not_fetched)?;
-        self.check()?;
-        Ok(rows)
+        fetch(locations, &self.submission.cluster.settings).await.map_err(not_fetched)
     }
 
     /// Fetches the rows while they are read, in the order of the plan's partitions. The first ones are there
@@ -210,16 +200,9 @@ impl Delivery {
                 Some(first) => first,
                 None => rows.next().await.map_err(|error| begun(not_fetched(error)))?,
             };
-            match next {
-                Some(batch) => Ok(Some((batch, (delivery, rows, None)))),
-                None => delivery.check().map_err(begun).map(|()| None),
-            }
+            Ok(next.map(|batch| (batch, (delivery, rows, None))))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
-    }
-
-    fn check(&self) -> Result<(), Setback> {
-        if self.several_stages { self.submission.check_losses() } else { Ok(()) }
     }
 }
 

@@ -44,7 +44,7 @@ impl EmbeddedSql {
         let environment = Environment {
             stores,
             execution,
-            runs: Arc::new(ServiceRuns::new(jobs.clone())),
+            runs: Arc::new(ServiceRuns::within_command(jobs.clone())),
             executors: Arc::new(NoExecutors),
             audit: Arc::new(TracedAudit),
             clock,
@@ -64,5 +64,31 @@ impl EmbeddedSql {
     /// Ends it; runs at work are given up.
     pub async fn stop(self) {
         self.jobs.stop().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cambist_sql::Session;
+    use cambist_sql::access::{Principal, Role};
+    use futures::TryStreamExt;
+
+    use super::*;
+
+    /// A run that nobody waits for would be given up with the command, and nobody would hear of it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_run_that_is_left_alone_is_refused() {
+        let settings = SqlSettings { allows_every_location: true, ..SqlSettings::default() };
+        let clock: Clock = Arc::new(|| jiff::Timestamp::UNIX_EPOCH);
+        let sql = EmbeddedSql::start(settings, 1, clock).await.unwrap();
+        let session = Arc::new(Session::new(Principal::new("local", Role::Admin)));
+        let statement = "CALL compact(output => '/nowhere', wait => false)";
+        let prepared = sql.service().prepare(&session, statement).await.unwrap();
+        let executed = sql.service().execute(&prepared, None).await.unwrap();
+        let error = executed.rows.try_collect::<Vec<_>>().await.unwrap_err();
+        assert_eq!(error.message, "`wait` is false, and a run ends with this process");
+        let runs = ServiceRuns::within_command(sql.jobs.clone());
+        assert!(cambist_sql::Runs::list(&runs, 10).await.unwrap().is_empty());
+        sql.stop().await;
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use datafusion::sql::sqlparser::ast::{DataType, Expr, Ident, TypedString, UnaryOperator, Value};
 
 use crate::error::{Result, SqlError};
+use crate::statement::redact::is_secret_name;
 
 /// Lists and maps within each other are read so deep.
 const DEPTH_MAX: usize = 16;
@@ -36,8 +37,9 @@ fn read(value: &Expr, place: &str, depth: usize) -> Result<Literal> {
         return Err(SqlError::invalid(format!("{place} has more than {DEPTH_MAX} lists within each other")));
     };
     let refused = || {
+        let found = if is_secret_name(place) { "no constant".to_owned() } else { format!("`{value}`") };
         SqlError::invalid(format!(
-            "{place} is `{value}`, expected a constant: a text, a number, true or false, DATE '…', \
+            "{place} is {found}, expected a constant: a text, a number, true or false, DATE '…', \
              TIMESTAMP '…', a list ['…', '…'] or MAP {{'name': '…'}}"
         ))
     };

@@ -20,6 +20,7 @@ use self::literal::Literal;
 use self::value::option_value;
 use crate::error::{Result, SqlError, SqlErrorKind};
 use crate::near::did_you_mean;
+use crate::statement::redact::is_secret_name;
 
 /// Cancels a run.
 const CANCEL_RUN: &str = "cancel_run";
@@ -227,6 +228,7 @@ fn place(job: &JobDescription, argument: &str) -> String {
 }
 
 fn mistyped(job: &JobDescription, argument: &str, found: &Literal, expected: &str) -> SqlError {
+    let found = if is_secret_name(argument) { "of another type".to_owned() } else { found.to_string() };
     SqlError::invalid(format!("{} is {found}, expected {expected}", place(job, argument)))
 }
 

@@ -151,6 +151,16 @@ fn what_is_no_constant_is_refused() {
     check_refused(&format!("CALL normalize(to => {deep})"), "more than 16 lists within each other");
 }
 
+/// Whoever forgets the quotes of a secret finds it in no log.
+#[test]
+fn a_secret_value_is_not_told() {
+    check_refused(
+        "CALL normalize(api_key => hunter2)",
+        "argument `api_key` of `normalize` is no constant, expected a constant: a text, a number, true or false, \
+         DATE '…', TIMESTAMP '…', a list ['…', '…'] or MAP {'name': '…'}",
+    );
+}
+
 #[test]
 fn an_unknown_argument_is_refused_with_the_nearest_and_the_valid_ones() {
     check_refused(

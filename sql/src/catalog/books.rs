@@ -84,18 +84,28 @@ impl Books {
 impl Place {
     /// Lists the place where that was too long ago, and reads it where it has changed.
     async fn look(&mut self, stores: &Stores, url: &str, max_age: Duration) -> Result<&mut Known> {
-        let known = match self.known.take() {
-            Some(known) if known.listed_at.elapsed() <= max_age => known,
-            earlier => {
-                let listed_at = Instant::now();
-                let objects = list(stores, url).await?;
-                match earlier {
-                    Some(known) if known.objects == objects => Known { listed_at, ..known },
-                    _ => {
-                        let folder = RateFolder::read(stores, url).await.map_err(|error| of_rates(&error))?;
-                        Known { listed_at, objects, folder, books: VecDeque::new() }
-                    }
-                }
+        let earlier = self.known.as_ref();
+        let newer = if earlier.is_some_and(|known| known.listed_at.elapsed() <= max_age) {
+            None
+        } else {
+            let listed_at = Instant::now();
+            let objects = list(stores, url).await?;
+            let is_same = earlier.is_some_and(|known| known.objects == objects);
+            let folder = match earlier.filter(|_| is_same) {
+                Some(_) => None,
+                None => Some(RateFolder::read(stores, url).await.map_err(|error| of_rates(&error))?),
+            };
+            Some((listed_at, objects, folder))
+        };
+        // Nothing is waited for while it is taken out: who asks and goes away leaves what was known.
+        let known = match (self.known.take(), newer) {
+            (Some(known), None) => known,
+            (Some(known), Some((listed_at, _, None))) => Known { listed_at, ..known },
+            (_, Some((listed_at, objects, Some(folder)))) => {
+                Known { listed_at, objects, folder, books: VecDeque::new() }
+            }
+            (None, _) => {
+                return Err(SqlError::new(SqlErrorKind::Internal, "rates that were known are known no more"));
             }
         };
         Ok(self.known.insert(known))

@@ -38,28 +38,31 @@ impl Kept {
         Ok(Self { folder, handle })
     }
 
-    /// Reads all declarations; a folder that does not exist has none.
+    /// Reads all declarations; a folder that does not exist has none. One that cannot be understood is left out,
+    /// with a warning in the log, and so are those above the limit.
     pub(super) async fn load(&self) -> Result<BTreeMap<String, TableSettings>> {
         let objects = list_objects(self.handle.store.as_ref(), &self.folder).await;
         let objects = objects.map_err(|error| of_store(&error))?;
         if objects.len() > TABLES_MAX {
-            return Err(too_many());
+            tracing::warn!(
+                found = objects.len(),
+                kept = TABLES_MAX,
+                "too many tables are declared by statements"
+            );
         }
         let mut tables = BTreeMap::new();
-        for object in objects {
+        for object in objects.into_iter().take(TABLES_MAX) {
             // What a killed writer left is no declaration.
             let Some(name) = object.location.filename().and_then(|name| name.strip_suffix(SUFFIX)) else {
                 continue;
             };
             let damaged = |detail: String| {
                 let place = self.folder.with_path(object.location.clone());
-                SqlError::new(
-                    SqlErrorKind::Data,
-                    format!("the declaration of a table at `{place}` cannot be read: {detail}"),
-                )
+                tracing::warn!(%place, detail, "the declaration of a table cannot be read and is left out");
             };
             if object.size > DECLARATION_BYTES_MAX {
-                return Err(damaged(format!("it has {} bytes", object.size)));
+                damaged(format!("it has {} bytes", object.size));
+                continue;
             }
             let read = async { self.handle.store.get(&object.location).await?.bytes().await };
             let bytes = match read.await {
@@ -68,8 +71,12 @@ impl Kept {
                 Err(object_store::Error::NotFound { .. }) => continue,
                 Err(error) => return Err(of_store(&StoreError::request("read", &object.location)(error))),
             };
-            let settings = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-            tables.insert(name.to_owned(), settings);
+            match serde_json::from_slice(&bytes) {
+                Ok(settings) => {
+                    tables.insert(name.to_owned(), settings);
+                }
+                Err(error) => damaged(error.to_string()),
+            }
         }
         Ok(tables)
     }
@@ -109,10 +116,27 @@ impl Kept {
     }
 }
 
-fn too_many() -> SqlError {
-    SqlError::new(SqlErrorKind::Exhausted, format!("more than {TABLES_MAX} tables are declared"))
+/// Refuses one more table where statements have declared as many as they may.
+pub(super) fn check_count(declared: usize) -> Result<()> {
+    if declared < TABLES_MAX {
+        return Ok(());
+    }
+    let message = format!("{declared} tables are declared by statements, as many as may be");
+    Err(SqlError::new(SqlErrorKind::Exhausted, message)
+        .with_hint("DROP TABLE removes one, or declare one table of many files"))
 }
 
 pub(super) fn of_store(error: &StoreError) -> SqlError {
     TaskFailure::of_store(error).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_table_more_than_there_may_be_is_refused() {
+        check_count(TABLES_MAX - 1).unwrap();
+        assert_eq!(check_count(TABLES_MAX).unwrap_err().kind, SqlErrorKind::Exhausted);
+    }
 }

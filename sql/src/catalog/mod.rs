@@ -11,6 +11,7 @@ mod settings;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -32,9 +33,8 @@ use name::{Asked, check_name, check_settings, place, records, table_error};
 pub use settings::{TableKind, TableSettings};
 
 use crate::error::{Result, SqlError, SqlErrorKind};
-
-/// Snapshots of a rates table that is queried are listed anew where they were listed longer ago.
-const RATES_AGE_MAX: Duration = Duration::from_secs(10);
+use crate::places::Places;
+use crate::settings::RatesSettings;
 
 /// The declared tables of a deployment.
 #[derive(Debug)]
@@ -45,6 +45,12 @@ pub struct Catalog {
     schemas: RawSchemas,
     snapshots: TableSnapshots,
     books: Books,
+    /// Where tables that statements declared may lie.
+    places: Arc<Places>,
+    /// Snapshots of a rates table that is queried are listed anew where they were listed longer ago.
+    rates_age_max: Duration,
+    /// Counts what this process has changed: declarations, and tables by runs of jobs.
+    changes: AtomicU64,
 }
 
 /// A table and where its declaration comes from.
@@ -69,10 +75,11 @@ impl Catalog {
     /// Makes the catalog of the settings' tables and of those that statements declared, which are kept below
     /// `state_url`, one JSON object each in its folder `catalog`.
     ///
-    /// A table that the settings declare hides one of the same name that a statement declared.
+    /// A table that the settings declare hides one of the same name that a statement declared. A kept declaration
+    /// that is not valid is left out, with a warning in the log.
     ///
     /// # Errors
-    /// Where a declaration is not valid, or the folder cannot be read.
+    /// Where a declaration of the settings is not valid, or the folder cannot be read.
     pub async fn start(
         tables: &BTreeMap<String, TableSettings>,
         stores: Stores,
@@ -81,9 +88,14 @@ impl Catalog {
         let kept = Kept::new(&stores, state_url)?;
         let mut all = BTreeMap::new();
         for (name, settings) in kept.load().await? {
-            check_name(&name)?;
-            check_settings(&name, &settings)?;
-            all.insert(name, Declared { settings, is_by_statement: true });
+            match check_name(&name).and_then(|()| check_settings(&name, &settings)) {
+                Ok(()) => {
+                    all.insert(name, Declared { settings, is_by_statement: true });
+                }
+                Err(error) => {
+                    tracing::warn!(name, %error, "a table that a statement declared is not valid and left out");
+                }
+            }
         }
         for (name, settings) in tables {
             check_name(name)?;
@@ -99,8 +111,34 @@ impl Catalog {
             schemas: RawSchemas::default(),
             snapshots: TableSnapshots::new(stores.clone()),
             books: Books::default(),
+            places: Arc::new(Places::Everywhere),
+            rates_age_max: RatesSettings::default().refresh(),
+            changes: AtomicU64::new(0),
             stores,
         })
+    }
+
+    /// Opens tables that statements declared only where they lie in `places`, whatever was allowed when they were
+    /// declared.
+    #[must_use]
+    pub(crate) fn with_places(self, places: Arc<Places>) -> Self {
+        Self { places, ..self }
+    }
+
+    /// Lists the snapshots of queried rates as often as the settings say.
+    #[must_use]
+    pub(crate) fn with_rates_age_max(self, rates_age_max: Duration) -> Self {
+        Self { rates_age_max, ..self }
+    }
+
+    /// Returns a number that is another one after each change that this process has made.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    /// Notes that declarations or tables may have changed.
+    pub(crate) fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Returns the stores.
@@ -125,6 +163,7 @@ impl Catalog {
     pub async fn open(&self, name: &str, opening: &Opening) -> Result<Option<Arc<dyn TableProvider>>> {
         let (table, rest) = name::split(name);
         let Some(declared) = self.declared_as(table) else { return Ok(None) };
+        self.check_place(table, &declared)?;
         let settings = &declared.settings;
         let asked = Asked::parse(table, settings.kind, rest)?;
         let progress = RunProgress::default();
@@ -155,7 +194,7 @@ impl Catalog {
                     max_age_days: None,
                     known_as_of: InstantMicros(known_as_of.as_microsecond()),
                 };
-                let loaded = self.book(table, &options, RATES_AGE_MAX).await?;
+                let loaded = self.book(table, &options, self.rates_age_max).await?;
                 let is_elsewhere = opening.groups.task_bytes.is_some();
                 let travel = if is_elsewhere { RatesTravel::InPlan } else { RatesTravel::Here };
                 Arc::new(RatesTable::new(Arc::clone(&loaded.book), travel))
@@ -163,13 +202,22 @@ impl Catalog {
         }))
     }
 
-    /// Returns the newest published commits of a Cambist table, newest first, at most `limit` of them.
+    /// Returns what `told` makes of each of the newest published commits of a Cambist table, newest first, at most
+    /// `limit` of them.
     ///
     /// # Errors
     /// Where it is not declared as such a table, or its log cannot be read.
-    pub async fn commits(&self, name: &str, limit: u64) -> Result<Vec<CommitRecord>> {
+    pub async fn commits<T>(
+        &self,
+        name: &str,
+        limit: u64,
+        told: impl Fn(CommitRecord) -> T + Send,
+    ) -> Result<Vec<T>>
+    where
+        T: Send,
+    {
         let root: Location = place(name, &self.declared_of(name, TableKind::Cambist)?)?;
-        self.snapshots.commits(&root, limit).await.map_err(|error| table_error(name, &error))
+        self.snapshots.commits(&root, limit, told).await.map_err(|error| table_error(name, &error))
     }
 
     /// Returns the book that the options make of a rates table. Its snapshots are listed anew where they were
@@ -193,15 +241,19 @@ impl Catalog {
     /// Declares a table, and keeps the declaration.
     ///
     /// # Errors
-    /// Where the name or the settings are not valid, the name is taken, or the declaration cannot be kept.
+    /// Where the name or the settings are not valid, the name is taken, statements have declared as many tables as
+    /// they may, or the declaration cannot be kept.
     pub async fn declare(&self, name: &str, settings: TableSettings) -> Result<()> {
         check_name(name)?;
         check_settings(name, &settings)?;
         let taken = || SqlError::new(SqlErrorKind::Conflict, format!("the table `{name}` exists already"));
+        let by_statements = self.read().values().filter(|declared| declared.is_by_statement).count();
+        kept::check_count(by_statements)?;
         if self.declared_as(name).is_some() || !self.kept.create(name, &settings).await? {
             return Err(taken().with_hint("DROP TABLE removes one that a statement declared"));
         }
         self.write().insert(name.to_owned(), Declared { settings, is_by_statement: true });
+        self.note_change();
         Ok(())
     }
 
@@ -217,6 +269,7 @@ impl Catalog {
                 .with_hint("remove it there; statements remove what statements declared"));
         }
         self.kept.delete(name).await?;
+        self.note_change();
         Ok(self.write().remove(name).is_some())
     }
 
@@ -228,6 +281,7 @@ impl Catalog {
         let declared = self.declared_as(name).ok_or_else(|| {
             SqlError::new(SqlErrorKind::NotFound, format!("the table `{name}` is not declared"))
         })?;
+        self.check_place(name, &declared)?;
         if declared.settings.kind != kind {
             return Err(SqlError::invalid(format!(
                 "the table `{name}` is of kind {}, expected {kind}",
@@ -235,6 +289,16 @@ impl Catalog {
             )));
         }
         Ok(declared.settings)
+    }
+
+    /// Links may lead elsewhere by now, and the settings may allow less than when the table was declared.
+    fn check_place(&self, name: &str, declared: &Declared) -> Result<()> {
+        if !declared.is_by_statement {
+            return Ok(());
+        }
+        self.places
+            .check(&declared.settings.url)
+            .map_err(|error| SqlError { message: format!("the table `{name}`: {}", error.message), ..error })
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Declared>> {

@@ -171,6 +171,19 @@ async fn what_statements_declare_is_kept() {
 }
 
 #[tokio::test]
+async fn a_kept_declaration_that_is_damaged_does_not_stop_the_others() {
+    let deployment = Deployment::new();
+    let catalog = deployment.start(&[]).await;
+    catalog.declare("good", deployment.settings(TableKind::Rates, "rates")).await.unwrap();
+    let good = std::fs::read_to_string(deployment.place("state/catalog/good.json")).unwrap();
+    write(&deployment.place("state/catalog/half.json"), &good[..good.len() / 2]);
+    write(&deployment.place("state/catalog/no name@.json"), &good);
+    write(&deployment.place("state/catalog/odd.json"), r#"{"url": "a", "kind": "rates", "format": "csv"}"#);
+    let again = deployment.start(&[]).await;
+    assert_eq!(again.declared().into_keys().collect::<Vec<_>>(), ["good"]);
+}
+
+#[tokio::test]
 async fn declarations_that_make_no_sense_are_refused() {
     let deployment = Deployment::new();
     let catalog = deployment.start(&[]).await;
@@ -264,10 +277,10 @@ async fn tables_have_a_past_and_a_quarantine() {
     assert_eq!(early.kind, SqlErrorKind::Invalid);
     assert!(early.message.contains("expected an instant from 2024-05-01T10:00:00Z on"), "{early}");
 
-    let commits = catalog.commits("t", 100).await.unwrap();
+    let commits = catalog.commits("t", 100, |record| record).await.unwrap();
     let runs: Vec<_> = commits.iter().map(|record| record.run_id.as_str()).collect();
     assert_eq!(runs, ["r2", "r1"]);
-    assert_eq!(catalog.commits("u", 1).await.unwrap_err().kind, SqlErrorKind::NotFound);
+    assert_eq!(catalog.commits("u", 1, |record| record).await.unwrap_err().kind, SqlErrorKind::NotFound);
     let options =
         BookOptions { mode: AsOfMode::Date, max_age_days: None, known_as_of: InstantMicros(i64::MAX) };
     let refused = catalog.book("t", &options, Duration::ZERO).await.unwrap_err();

@@ -9,12 +9,13 @@ mod schemas;
 use std::collections::HashSet;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cambist_engine::execution::{InProcess, StreamExecution};
 use cambist_engine::query::{end_stages, join_unmatched_once};
 use cambist_engine::rates::RateBooks;
 use cambist_engine::record::GroupPlan;
-use cambist_engine::session::{query_session_config, runtime, session_state};
+use cambist_engine::session::{bounded_runtime, query_session_config, runtime, session_state};
 use cambist_engine::store::Stores;
 use cambist_udfs::rate::AsOfMode;
 use cambist_udfs::sql::{BookIdentity, SessionRates, rates_of, scalar_functions};
@@ -26,6 +27,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::sqlparser::ast::ObjectName;
 use failure::{Asked, Names, base_name, planned};
 use schemas::SYSTEM;
 use tokio::time::Instant;
@@ -35,12 +37,15 @@ use crate::error::{Result, SqlError, SqlErrorKind};
 use crate::queries::Queries;
 use crate::rates::{BoundRates, RateShelf};
 use crate::service::{CATALOG, Environment};
-use crate::session::Session;
+use crate::session::{Session, SessionOptions};
 use crate::statement::{PUBLIC, Query};
 use crate::system::{READING_FILES, SystemTables};
 
 /// Bytes that a task of a cluster reads, as in the jobs.
 const TASK_BYTES: u64 = 128 << 20;
+
+/// How long a statement waits for executors while it is planned.
+const SLOTS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes the plans of a service.
 #[derive(Debug)]
@@ -62,6 +67,10 @@ pub(crate) struct Planned {
     pub(crate) plan: LogicalPlan,
     pub(crate) rates: Option<BoundRates>,
     pub(crate) made_at: Instant,
+    /// The session's options that it was made for.
+    pub(crate) options: SessionOptions,
+    /// The changes of this process that it has seen.
+    pub(crate) changes: u64,
 }
 
 /// What is run, and by whom.
@@ -77,8 +86,9 @@ impl Planner {
         queries: &Queries,
         shelf: &Arc<RateShelf>,
         books: &Arc<RateBooks>,
+        memory_bytes: Option<usize>,
     ) -> Result<Self> {
-        let base = base_state(&environment.stores, books).map_err(|error| {
+        let base = base_state(&environment.stores, memory_bytes, books).map_err(|error| {
             SqlError::new(SqlErrorKind::Internal, format!("a session cannot be made: {error}"))
         })?;
         Ok(Self {
@@ -98,15 +108,13 @@ impl Planner {
     /// Where it cannot be planned, with the place and what may have been meant.
     pub(crate) async fn plan(&self, session: &Session, query: &Query, sql: &str) -> Result<Planned> {
         let made_at = Instant::now();
+        let (options, changes) = (session.options(), self.catalog.changes());
         let reads_files = self.reads_files(query)?;
         let is_remote = self.environment.execution.is_remote() && reads_files;
-        let slots = if is_remote || !self.environment.execution.is_remote() {
-            self.environment.execution.slots().await?
-        } else {
-            cores()
-        };
+        let slots =
+            if is_remote || !self.environment.execution.is_remote() { self.slots().await? } else { cores() };
         let context = self.context(session, slots, is_remote);
-        let rates = self.bind_rates(session, query, is_remote, &context).await?;
+        let rates = self.bind_rates(&options, query, is_remote, &context).await?;
         let state = context.state();
         let logical = state.statement_to_plan(query.statement.clone()).await.map_err(|error| {
             let declared = self.catalog.declared().into_keys().collect();
@@ -115,7 +123,18 @@ impl Planner {
         let read_only =
             SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         planned(read_only.verify_plan(&logical))?;
-        Ok(Planned { context, plan: logical, rates, made_at })
+        Ok(Planned { context, plan: logical, rates, made_at, options, changes })
+    }
+
+    /// Returns the tasks that run at once. Runs wait for executors, statements hardly do.
+    async fn slots(&self) -> Result<usize> {
+        let slots = tokio::time::timeout(SLOTS_PATIENCE, self.environment.execution.slots()).await;
+        let Ok(slots) = slots else {
+            let message = format!("no executor was there within {} s", SLOTS_PATIENCE.as_secs());
+            let error = SqlError::new(SqlErrorKind::Unavailable, message);
+            return Err(error.with_hint("start executors, then try again: SELECT * FROM system.executors"));
+        };
+        Ok(slots?)
     }
 
     /// Makes the physical plan; `result_bytes` may leave each process that runs a part of it.
@@ -172,17 +191,22 @@ impl Planner {
 
     async fn bind_rates(
         &self,
-        session: &Session,
+        options: &SessionOptions,
         query: &Query,
         is_remote: bool,
         context: &SessionContext,
     ) -> Result<Option<BoundRates>> {
         let names = Names::of(&query.statement).functions;
-        let names: Vec<String> = names.iter().map(|name| name.to_string().to_lowercase()).collect();
+        // The last part is the function's own name, without the quotes that it may be written in.
+        let own = |name: &ObjectName| {
+            let word = name.0.last().and_then(|part| part.as_ident());
+            word.map_or_else(|| name.to_string(), |word| word.value.clone()).to_lowercase()
+        };
+        let names: Vec<String> = names.iter().map(own).collect();
         if !names.iter().any(|name| self.with_rates.contains(name)) {
             return Ok(None);
         }
-        match self.shelf.choose(&session.options())? {
+        match self.shelf.choose(options)? {
             Some(choice) => self.shelf.bind(choice, is_remote, context).await.map(Some),
             // The others know the currencies of ISO 4217 alone.
             None => match names.iter().find(|name| self.with_rates.contains(*name) && needs_rates(name)) {
@@ -197,8 +221,16 @@ fn needs_rates(function: &str) -> bool {
     function.strip_prefix("try_").unwrap_or(function).starts_with("fx_")
 }
 
-fn base_state(stores: &Stores, books: &Arc<RateBooks>) -> datafusion::common::Result<SessionState> {
-    session_state(config(1, books), runtime(stores)?)
+fn base_state(
+    stores: &Stores,
+    memory_bytes: Option<usize>,
+    books: &Arc<RateBooks>,
+) -> datafusion::common::Result<SessionState> {
+    let runtime = match memory_bytes {
+        Some(bytes) => bounded_runtime(stores, bytes)?,
+        None => runtime(stores)?,
+    };
+    session_state(config(1, books), runtime)
 }
 
 fn config(slots: usize, books: &Arc<RateBooks>) -> SessionConfig {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use crate::audit::{AuditEntry, AuditLog};
 use crate::error::{Result, SqlError, SqlErrorKind};
 use crate::service::Clock;
 use crate::settings::Limits;
+use crate::statement::redact;
 
 /// `system.queries` tells of so many that have ended.
 const ENDED_KEPT: usize = 1000;
@@ -61,7 +62,10 @@ struct Query {
     limits: Limits,
     rows: AtomicU64,
     bytes: AtomicU64,
+    /// The run that it waits for, of a `CALL`.
+    run: OnceLock<String>,
     cancel: watch::Sender<bool>,
+    over: watch::Sender<bool>,
 }
 
 /// What is noted of a statement that was not even begun.
@@ -112,7 +116,9 @@ impl Queries {
             limits,
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            run: OnceLock::new(),
             cancel: watch::Sender::new(false),
+            over: watch::Sender::new(false),
         });
         state.running.insert(number, Arc::clone(&query));
         *state.by_user.entry(Arc::clone(&principal.name)).or_default() += 1;
@@ -124,15 +130,41 @@ impl Queries {
     /// # Errors
     /// [`Denied`](SqlErrorKind::Denied) where it is somebody else's and `principal` is no admin.
     pub(crate) fn cancel(&self, principal: &Principal, query_id: &str) -> Result<bool> {
-        let state = self.shared.state();
-        let Some(query) = state.running.values().find(|query| query.id == query_id) else {
-            return Ok(false);
-        };
+        let found = self.running_of(principal, query_id)?;
+        Ok(found.is_some_and(|query| {
+            query.cancel.send_replace(true);
+            true
+        }))
+    }
+
+    /// Returns the run that a statement waits for.
+    ///
+    /// # Errors
+    /// As [`Self::cancel`].
+    pub(crate) fn run_of(&self, principal: &Principal, query_id: &str) -> Result<Option<String>> {
+        let found = self.running_of(principal, query_id)?;
+        Ok(found.and_then(|query| query.run.get().cloned()))
+    }
+
+    fn running_of(&self, principal: &Principal, query_id: &str) -> Result<Option<Arc<Query>>> {
+        let Some(query) = self.running(query_id) else { return Ok(None) };
         if query.principal.name != principal.name && principal.role < crate::access::Role::Admin {
             return Err(SqlError::denied(format!("the query `{query_id}` is somebody else's")));
         }
-        query.cancel.send_replace(true);
-        Ok(true)
+        Ok(Some(query))
+    }
+
+    fn running(&self, query_id: &str) -> Option<Arc<Query>> {
+        self.shared.state().running.values().find(|query| query.id == query_id).cloned()
+    }
+
+    /// Waits until a statement has ended; at once where none of that id runs.
+    pub(crate) async fn ended(&self, query_id: &str) {
+        let over = self.running(query_id).map(|query| query.over.subscribe());
+        if let Some(mut over) = over {
+            // Without a sender it is over as well.
+            let _ = over.wait_for(|is_over| *is_over).await;
+        }
     }
 
     /// Returns those that run and the last ones that did, newest first.
@@ -159,7 +191,7 @@ impl Queries {
             query: None,
             statement: Some(statement.to_owned()),
             outcome: outcome.to_owned(),
-            error: Some(error.message.clone()),
+            error: Some(redact::cut(&error.message)),
             rows: 0,
             bytes: 0,
             seconds: started.elapsed().as_secs_f64(),
@@ -203,7 +235,7 @@ impl Shared {
             Err(error) if error.kind == SqlErrorKind::TimedOut => (QueryState::Failed, "timed_out"),
             Err(_) => (QueryState::Failed, "failed"),
         };
-        let error = outcome.as_ref().err().map(|error| error.message.clone());
+        let error = outcome.as_ref().err().map(|error| redact::cut(&error.message));
         let mut view = query.view(state);
         (view.ended_at, view.error) = (Some(ended_at), error.clone());
         let entry = AuditEntry {
@@ -231,6 +263,7 @@ impl Shared {
         state.ended.truncate(ENDED_KEPT);
         drop(state);
         self.audit.note(&entry);
+        query.over.send_replace(true);
     }
 }
 
@@ -260,6 +293,12 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn id(&self) -> &str {
         &self.query.id
+    }
+
+    /// Says for which run it waits.
+    pub(crate) fn set_run(&self, run_id: &str) {
+        // It waits for one run, which is set once.
+        let _ = self.query.run.set(run_id.to_owned());
     }
 
     /// Counts rows that are sent.

@@ -9,6 +9,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use futures::{StreamExt, stream};
 
 use super::Inner;
+use crate::access::Role;
 use crate::call::JobCall;
 use crate::error::{Result, SqlError, SqlErrorKind};
 use crate::near;
@@ -46,8 +47,8 @@ enum Work {
     Done(Vec<RecordBatch>),
     /// A plan is to be run.
     Plan(Box<PlanWork>),
-    /// A job is to be run.
-    Call(JobCall, Arc<dyn Runs>),
+    /// A run that was submitted is to be waited for.
+    Run { run_id: String, runs: Arc<dyn Runs> },
 }
 
 struct PlanWork {
@@ -57,6 +58,7 @@ struct PlanWork {
     progress: RunProgress,
     promised: SchemaRef,
     is_explained: bool,
+    role: Role,
     result_bytes: u64,
 }
 
@@ -78,6 +80,7 @@ async fn begin(
                 progress: progress.clone(),
                 promised: Arc::clone(&prepared.result),
                 is_explained: prepared.kind == StatementKind::Explain,
+                role: prepared.session.principal().role,
                 result_bytes,
             })))
         }
@@ -89,7 +92,10 @@ async fn begin(
             session.change_options(|options| written = option.write(options, value.clone()));
             written.map(|()| Work::Done(Vec::new()))
         }
-        Action::Call(call) => Ok(Work::Call(call.clone(), Arc::clone(&inner.environment.runs))),
+        Action::Call(job_call) => {
+            inner.check_places(job_call)?;
+            call(job_call, &inner.environment.runs, running).await
+        }
         Action::CreateTable(table) => create(inner, table).await.map(|()| Work::Done(Vec::new())),
         Action::DropTable { name, if_exists } => {
             drop_table(inner, name, *if_exists).await.map(|()| Work::Done(Vec::new()))
@@ -99,7 +105,7 @@ async fn begin(
 
 /// Takes the plan that was made to prepare the statement while it is new, or makes another.
 async fn plan(inner: &Inner, prepared: &Prepared, query: &Query) -> Result<Planned> {
-    if let Some(planned) = prepared.take_plan() {
+    if let Some(planned) = prepared.take_plan(inner.catalog.changes()) {
         return Ok(planned);
     }
     let mut planned = inner.planner.plan(&prepared.session, query, &prepared.sql).await?;
@@ -128,6 +134,7 @@ fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
 }
 
 async fn create(inner: &Inner, table: &NewTable) -> Result<()> {
+    inner.places.check(&table.settings.url)?;
     if table.if_not_exists && inner.catalog.declared().contains_key(&table.name) {
         return Ok(());
     }
@@ -156,9 +163,8 @@ impl Work {
         match self {
             Self::Done(batches) => Ok(Box::pin(stream::iter(batches.into_iter().map(Ok)))),
             Self::Plan(work) => work.rows().await,
-            Self::Call(call, runs) => {
-                let run = run(&call, runs.as_ref()).await?;
-                let row = call_row(&run)?;
+            Self::Run { run_id, runs } => {
+                let row = call_row(&ended(&run_id, runs.as_ref()).await?)?;
                 Ok(Box::pin(stream::iter([Ok(row)])))
             }
         }
@@ -167,12 +173,12 @@ impl Work {
 
 impl PlanWork {
     async fn rows(self) -> Result<Rows> {
-        let Self { query_id, planned, physical, progress, promised, is_explained, result_bytes } = self;
+        let Self { query_id, planned, physical, progress, promised, is_explained, role, result_bytes } = self;
         let begun = physical.execution.stream(&query_id, physical.plan, &planned.context, &progress).await;
         let rows = begun.map_err(|error| sized(error.into(), result_bytes))?;
         let rates = planned.rates.clone();
         let told = match rates.as_ref().filter(|_| is_explained) {
-            Some(rates) => vec![explained(&promised, rates.describe())],
+            Some(rates) => vec![explained(&promised, rates.describe(role))],
             None => Vec::new(),
         };
         let rows = rows.map(move |batch| {
@@ -198,25 +204,36 @@ fn explained(promised: &SchemaRef, rates: String) -> Result<RecordBatch> {
     batch(promised, columns)
 }
 
-async fn run(call: &JobCall, runs: &dyn Runs) -> Result<RunRow> {
-    match call {
-        JobCall::CancelRun { run_id } => runs.cancel(run_id).await,
+/// Does what a `CALL` asks for, but does not wait for a run's end: whoever executes the statement learns at once
+/// whether the run was accepted.
+async fn call(call: &JobCall, runs: &Arc<dyn Runs>, running: &Running) -> Result<Work> {
+    let run = match call {
+        JobCall::CancelRun { run_id } => runs.cancel(run_id).await?,
         JobCall::Run { job, options, wait } => {
+            if !wait && !runs.are_kept() {
+                let error = SqlError::invalid("`wait` is false, and a run ends with this process");
+                return Err(error.with_hint("leave `wait` out, or call the job at a server"));
+            }
             let submitted = runs.submit(job, options.clone()).await?;
-            if !wait {
-                return Ok(submitted);
+            if *wait {
+                running.set_run(&submitted.run_id);
+                return Ok(Work::Run { run_id: submitted.run_id, runs: Arc::clone(runs) });
             }
-            let ended = runs.wait(&submitted.run_id).await?;
-            match (&ended.error, ended.state.as_str()) {
-                (None, "cancelled") => Err(SqlError::new(
-                    SqlErrorKind::Conflict,
-                    format!("the run `{}` was cancelled", ended.run_id),
-                )),
-                (None, "failed") => Err(failed(&ended, "it does not say why")),
-                (Some(error), _) => Err(failed(&ended, error)),
-                (None, _) => Ok(ended),
-            }
+            submitted
         }
+    };
+    Ok(Work::Done(vec![call_row(&run)?]))
+}
+
+async fn ended(run_id: &str, runs: &dyn Runs) -> Result<RunRow> {
+    let ended = runs.wait(run_id).await?;
+    match (&ended.error, ended.state.as_str()) {
+        (None, "cancelled") => {
+            Err(SqlError::new(SqlErrorKind::Cancelled, format!("the run `{run_id}` was cancelled")))
+        }
+        (None, "failed") => Err(failed(&ended, "it does not say why")),
+        (Some(error), _) => Err(failed(&ended, error)),
+        (None, _) => Ok(ended),
     }
 }
 

@@ -1,36 +1,41 @@
 //! The service: prepares statements and executes them.
 
 mod execute;
+mod session_options;
+mod tables;
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
 
 use cambist_engine::execution::StreamExecution;
 use cambist_engine::rates::RateBooks;
-use cambist_engine::record::GroupPlan;
 use cambist_engine::store::Stores;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use futures::StreamExt;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::access::Principal;
 use crate::audit::AuditLog;
-use crate::catalog::{Catalog, Opening};
+use crate::call::JobCall;
+use crate::catalog::Catalog;
 use crate::error::{Result, SqlError, SqlErrorKind};
 use crate::options::SessionOption;
 use crate::places::Places;
 use crate::planning::{self, Planned, Planner, output, parameters};
-use crate::prepared::{Prepared, StatementKind, no_columns};
+use crate::prepared::{FreshPlan, Prepared, no_columns};
+use crate::preparing::Preparing;
 use crate::queries::{Queries, QueryView, Refusal};
 use crate::rates::RateShelf;
-use crate::runs::{Executors, Runs};
+use crate::runs::{Executors, NotedRuns, Runs};
 use crate::session::{Session, SessionOptions};
 use crate::settings::SqlSettings;
-use crate::statement::{Action, PUBLIC, Parsed, Query, redact};
+use crate::statement::{Action, Parsed, Query, redact};
 use crate::stream::Executed;
 use crate::system;
+
+pub use session_options::RefusedOption;
+pub use tables::TableEntry;
 
 /// Tells the present instant.
 pub type Clock = Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>;
@@ -72,29 +77,15 @@ struct Inner {
     settings: SqlSettings,
     environment: Environment,
     catalog: Arc<Catalog>,
-    places: Places,
+    places: Arc<Places>,
     queries: Queries,
     shelf: Arc<RateShelf>,
     planner: Planner,
-    /// Statements that are being prepared, beside those that are at work.
-    preparing: Semaphore,
+    preparing: Preparing,
 }
 
-/// A table as metadata calls tell of it.
-#[derive(Clone, Debug)]
-pub struct TableEntry {
-    /// `public` or `system`.
-    pub schema: String,
-    /// Its name.
-    pub name: String,
-    /// `TABLE` or `SYSTEM TABLE`.
-    pub table_type: &'static str,
-    /// Its columns, of types that every client can read; none where they were not asked for or are not known.
-    pub columns: Option<SchemaRef>,
-}
-
-/// Tables that a metadata call opens at once.
-const OPENED_AT_ONCE: usize = 8;
+/// Rates that another process has pinned are left alone so long after its longest statement must have ended.
+const LEFTOVER_AGE: Duration = Duration::from_secs(86_400);
 
 /// The one catalog's name.
 pub const CATALOG: &str = "cambist";
@@ -104,10 +95,13 @@ impl SqlService {
     ///
     /// # Errors
     /// Where the settings contradict themselves, or the declared tables cannot be read.
-    pub async fn start(settings: SqlSettings, environment: Environment) -> Result<Self> {
+    pub async fn start(settings: SqlSettings, mut environment: Environment) -> Result<Self> {
         let stores = environment.stores.clone();
+        let places = Arc::new(Places::of(&settings)?);
         let catalog = Catalog::start(&settings.tables, stores.clone(), &environment.state_url).await?;
+        let catalog = catalog.with_places(Arc::clone(&places)).with_rates_age_max(settings.rates.refresh());
         let catalog = Arc::new(catalog);
+        environment.runs = Arc::new(NotedRuns::new(environment.runs, Arc::clone(&catalog)));
         let books = Arc::new(RateBooks::new(stores.clone()));
         let clock = Arc::clone(&environment.clock);
         let shelf = RateShelf::new(
@@ -121,12 +115,14 @@ impl SqlService {
         shelf
             .choose(&SessionOptions::default())
             .map_err(|error| SqlError { message: format!("rates: {}", error.message), ..error })?;
+        if environment.execution.is_remote() {
+            shelf.remove_leftovers(settings.run_time_max() + LEFTOVER_AGE).await;
+        }
         let shelf = Arc::new(shelf);
-        let places = Places::of(&settings)?;
         let at_once_max = settings.concurrent_queries_max();
         let queries = Queries::new(clock, Arc::clone(&environment.audit), at_once_max);
-        let planner = Planner::new(&environment, &catalog, &queries, &shelf, &books)?;
-        let preparing = Semaphore::new(at_once_max);
+        let planner = Planner::new(&environment, &catalog, &queries, &shelf, &books, settings.memory_bytes)?;
+        let preparing = Preparing::new(at_once_max);
         let inner = Inner { settings, environment, catalog, places, queries, shelf, planner, preparing };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -143,49 +139,30 @@ impl SqlService {
 
     /// Cancels a query: its sender's own, or anybody's where an admin asks. Tells whether it was running.
     ///
-    /// Its work is dropped, and its rows end with [`SqlErrorKind::Cancelled`].
+    /// Its work is dropped, and its rows end with [`SqlErrorKind::Cancelled`]. The run that a `CALL` waits for is
+    /// cancelled first.
     ///
     /// # Errors
-    /// Where the query is somebody else's.
+    /// Where the query is somebody else's. [`SqlErrorKind::Conflict`] where it waits for a run whose commit has
+    /// begun: it goes on.
     pub async fn cancel(&self, principal: &Principal, query_id: &str) -> Result<bool> {
-        self.inner.queries.cancel(principal, query_id)
+        let Inner { queries, environment, .. } = &*self.inner;
+        let Some(run_id) = queries.run_of(principal, query_id)? else {
+            return queries.cancel(principal, query_id);
+        };
+        environment.runs.cancel(&run_id).await?;
+        queries.cancel(principal, query_id)?;
+        Ok(true)
+    }
+
+    /// Waits until a query has ended, its rows made and not necessarily read; at once where none of that id runs.
+    pub async fn ended(&self, query_id: &str) {
+        self.inner.queries.ended(query_id).await;
     }
 
     /// Returns the queries that run and the last ones that did, newest first, everybody's.
     pub fn queries(&self) -> Vec<QueryView> {
         self.inner.queries.list()
-    }
-
-    /// Returns the tables that the session's user may read, with their columns where `with_columns` is set: the
-    /// declared ones in schema `public`, ours in `system`.
-    ///
-    /// # Errors
-    /// Never for one table that cannot be opened: it is told without columns.
-    pub async fn tables(&self, session: &Session, with_columns: bool) -> Result<Vec<TableEntry>> {
-        let inner = &self.inner;
-        let is_reader = session.principal().role.may(StatementKind::Select);
-        if !is_reader {
-            return Ok(Vec::new());
-        }
-        let groups = GroupPlan { slots: 1, task_bytes: None };
-        let opening = Opening { groups, now: (inner.environment.clock)() };
-        let declared = inner.catalog.declared().into_keys();
-        let entry = |name: String| {
-            let (catalog, opening) = (&inner.catalog, &opening);
-            async move {
-                let columns = if with_columns { columns_of(catalog, &name, opening).await } else { None };
-                TableEntry { schema: PUBLIC.to_owned(), name, table_type: "TABLE", columns }
-            }
-        };
-        let mut tables: Vec<TableEntry> =
-            futures::stream::iter(declared.map(entry)).buffered(OPENED_AT_ONCE).collect().await;
-        tables.extend(system::NAMES.iter().map(|name| TableEntry {
-            schema: "system".to_owned(),
-            name: (*name).to_owned(),
-            table_type: "SYSTEM TABLE",
-            columns: system::columns(name).filter(|_| with_columns),
-        }));
-        Ok(tables)
     }
 
     /// Reads, checks and plans one statement.
@@ -212,14 +189,12 @@ impl SqlService {
         noted: &mut &'static str,
     ) -> Result<Prepared> {
         let inner = &self.inner;
-        let _permit = inner.preparing.try_acquire().map_err(|_| {
-            let error = SqlError::new(SqlErrorKind::Exhausted, "too many statements are being prepared");
-            error.with_hint("try again in a moment")
-        })?;
+        let principal = session.principal();
+        let _counted = inner.preparing.begin(principal, inner.settings.limits_of(principal.role))?;
         let parsed = Parsed::read(sql)?;
         let kind = parsed.kind;
         *noted = kind.as_str();
-        let role = session.principal().role;
+        let role = principal.role;
         if !role.may(kind) {
             let error = SqlError::denied(format!("a {role} may not {}", kind.as_str()));
             return Err(error.with_hint(format!("this takes the role `{}`", kind.needs())));
@@ -234,7 +209,7 @@ impl SqlService {
             result: no_columns(),
             parameters: no_columns(),
             values: None,
-            planned: Mutex::default(),
+            planned: FreshPlan::default(),
         };
         match &*Arc::clone(&prepared.action) {
             Action::Query(query) => {
@@ -242,14 +217,14 @@ impl SqlService {
                 prepared.result = output::readable(planned.plan.schema().as_arrow());
                 let parameters = parameters::schema(&planned.plan, &query.parameters);
                 prepared.parameters = planning::failure::planned(parameters)?;
-                prepared.planned = Mutex::new(Some(planned));
+                prepared.planned = FreshPlan::of(planned);
             }
             Action::ShowOptions(_) => prepared.result = options_columns(),
             Action::SetOption(option, value) => {
                 inner.set_option(session, &mut session.options(), *option, value.clone())?;
             }
             Action::Call(call) => {
-                call.places().iter().try_for_each(|place| inner.places.check(place))?;
+                inner.check_places(call)?;
                 prepared.result = system::runs::call_columns();
             }
             Action::CreateTable(table) => inner.places.check(&table.settings.url)?,
@@ -284,24 +259,27 @@ impl SqlService {
             result: Arc::clone(&prepared.result),
             parameters: no_columns(),
             values: None,
-            planned: Mutex::default(),
+            planned: FreshPlan::default(),
         };
         let Action::Query(query) = &*prepared.action else { return Ok(bound) };
-        let mut planned = match prepared.take_plan() {
+        let principal = prepared.session.principal();
+        let _counted =
+            self.inner.preparing.begin(principal, self.inner.settings.limits_of(principal.role))?;
+        let mut planned = match prepared.take_plan(self.inner.catalog.changes()) {
             Some(planned) => planned,
             None => self.planned(&prepared.session, query, &prepared.sql).await?,
         };
         planned.plan = planning::failure::planned(planned.plan.with_param_values(values.clone()))?;
         bound.result = output::readable(planned.plan.schema().as_arrow());
         bound.values = Some(values);
-        bound.planned = Mutex::new(Some(planned));
+        bound.planned = FreshPlan::of(planned);
         Ok(bound)
     }
 
     /// Executes a statement, with a row of values for its parameters.
     ///
-    /// The work goes on while its rows are read; dropping them cancels it. A `CALL` is different: its run goes on
-    /// whether or not somebody waits for its row.
+    /// The work goes on while its rows are read; dropping them cancels it. A `CALL` is different: its run is
+    /// submitted when this returns, and goes on whether or not somebody waits for its row.
     ///
     /// # Errors
     /// Where a limit of the user is reached, or the statement cannot be planned any more. What fails later is told
@@ -322,6 +300,11 @@ impl SqlService {
 }
 
 impl Inner {
+    /// Checks the places that a call names. What lies there may be another thing later.
+    fn check_places(&self, call: &JobCall) -> Result<()> {
+        call.places().iter().try_for_each(|place| self.places.check(place))
+    }
+
     /// Sets an option where its value is good.
     fn set_option(
         &self,
@@ -350,14 +333,4 @@ impl Inner {
 fn options_columns() -> SchemaRef {
     let field = |name: &str| Field::new(name, DataType::Utf8, true);
     Arc::new(Schema::new(vec![field("name"), field("value"), field("description")]))
-}
-
-async fn columns_of(catalog: &Catalog, name: &str, opening: &Opening) -> Option<SchemaRef> {
-    match catalog.open(name, opening).await {
-        Ok(opened) => opened.map(|table| output::readable(&table.schema())),
-        Err(error) => {
-            tracing::warn!(table = name, %error, "a table cannot be opened, its columns are not told");
-            None
-        }
-    }
 }

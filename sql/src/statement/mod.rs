@@ -2,6 +2,7 @@
 //! planned or opened for that.
 
 mod action;
+mod depth;
 mod external_table;
 pub(crate) mod place;
 pub(crate) mod redact;
@@ -44,7 +45,8 @@ impl Parsed {
     /// Reads a text of one statement.
     ///
     /// # Errors
-    /// With the place, where it cannot be read; where there are several; where its kind is not supported.
+    /// With the place, where it cannot be read; where there are several, or it is too long or too deep; where its
+    /// kind is not supported.
     pub(crate) fn read(sql: &str) -> Result<Self> {
         if sql.len() > STATEMENT_BYTES_MAX {
             return Err(SqlError::invalid(format!(
@@ -52,6 +54,7 @@ impl Parsed {
                 sql.len()
             )));
         }
+        depth::check(sql)?;
         let parser = DFParserBuilder::new(sql).with_dialect(&GenericDialect {});
         let parser = parser.with_recursion_limit(NESTING_MAX).build();
         let statements = parser.and_then(|mut parser| parser.parse_statements());

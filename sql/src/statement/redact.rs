@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 /// Names of options and columns whose values are left out hold one of these.
@@ -34,8 +35,8 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
     SECRET_NAMES.iter().any(|secret| name.contains(secret))
 }
 
-/// Returns the statement without the texts that follow names such as `aws.secret_access_key`, and without the
-/// user part of URLs; unchanged where it has none.
+/// Returns the statement without the values that follow names such as `aws.secret_access_key`, without texts that
+/// hold such names and more, as JSON and URLs do, and without URLs that name a user; unchanged where it has none.
 pub(crate) fn redacted(sql: &str) -> Cow<'_, str> {
     let may_hold_some = is_secret_name(sql) || sql.contains("://");
     if !may_hold_some {
@@ -45,21 +46,39 @@ pub(crate) fn redacted(sql: &str) -> Cow<'_, str> {
         return Cow::Borrowed(UNREADABLE);
     };
     let mut text = String::with_capacity(sql.len());
-    let (mut follows_secret_name, mut is_changed) = (false, false);
+    let mut follows = Follows::Nothing;
+    let mut is_changed = false;
     for token in &tokens {
         let literal = literal(token);
-        if let Some(value) = literal
-            && (follows_secret_name || has_user(value))
-        {
-            text.push_str(LEFT_OUT);
-            (follows_secret_name, is_changed) = (false, true);
+        let is_value = match follows {
+            Follows::Nothing => false,
+            Follows::SecretName => literal.is_some(),
+            Follows::Assignment | Follows::Value => !ends_value(token),
+        };
+        if (is_value && !matches!(token, Token::Whitespace(_))) || literal.is_some_and(is_secret_text) {
+            // A value of several tokens is left out as one.
+            if follows != Follows::Value {
+                text.push_str(LEFT_OUT);
+            }
+            follows = match follows {
+                Follows::Nothing | Follows::SecretName => Follows::Nothing,
+                Follows::Assignment | Follows::Value => Follows::Value,
+            };
+            is_changed = true;
             continue;
         }
-        match token {
-            Token::Word(word) => follows_secret_name = is_secret_name(&word.value),
-            Token::Comma | Token::LParen | Token::RParen | Token::SemiColon => follows_secret_name = false,
-            _ => follows_secret_name |= literal.is_some_and(is_secret_name),
-        }
+        follows = match (token, follows) {
+            (Token::Whitespace(_), before) => before,
+            (Token::Eq | Token::RArrow | Token::Assignment | Token::Colon, Follows::SecretName) => {
+                Follows::Assignment
+            }
+            (Token::Word(word), _) if is_secret_name(&word.value) => Follows::SecretName,
+            (_, Follows::SecretName) if !ends_value(token) && !matches!(token, Token::Word(_)) => {
+                Follows::SecretName
+            }
+            _ if literal.is_some_and(is_secret_name) => Follows::SecretName,
+            _ => Follows::Nothing,
+        };
         text.push_str(&token.to_string());
     }
     if is_changed { Cow::Owned(text) } else { Cow::Borrowed(sql) }
@@ -67,11 +86,45 @@ pub(crate) fn redacted(sql: &str) -> Cow<'_, str> {
 
 /// Returns the statement as logs keep it.
 pub(crate) fn for_log(sql: &str) -> String {
-    let text = redacted(sql);
+    cut(redacted(sql))
+}
+
+/// Returns as much of a text as logs keep.
+pub(crate) fn cut<'a>(text: impl Into<Cow<'a, str>>) -> String {
+    let text = text.into();
     match text.char_indices().nth(KEPT_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into_owned(),
     }
+}
+
+/// What came before a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Follows {
+    Nothing,
+    /// A name whose value is secret: a text is its value, whatever lies between.
+    SecretName,
+    /// Such a name and `=`: everything is its value, up to the next comma, parenthesis or clause.
+    Assignment,
+    /// A part of such a value.
+    Value,
+}
+
+fn ends_value(token: &Token) -> bool {
+    match token {
+        Token::Comma | Token::LParen | Token::RParen | Token::RBrace | Token::SemiColon | Token::EOF => true,
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::AND | Keyword::OR | Keyword::GROUP | Keyword::ORDER | Keyword::LIMIT | Keyword::UNION
+        ),
+        _ => false,
+    }
+}
+
+/// Tells whether a text holds a secret itself: one with a secret name and more than a name, or a URL with a user.
+fn is_secret_text(text: &str) -> bool {
+    let is_name = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '-' | '.');
+    has_user(text) || (is_secret_name(text) && !text.chars().all(is_name))
 }
 
 fn literal(token: &Token) -> Option<&str> {
@@ -82,6 +135,15 @@ fn literal(token: &Token) -> Option<&str> {
         | Token::EscapedStringLiteral(text)
         | Token::UnicodeStringLiteral(text)
         | Token::TripleSingleQuotedString(text)
+        | Token::TripleDoubleQuotedString(text)
+        | Token::SingleQuotedByteStringLiteral(text)
+        | Token::DoubleQuotedByteStringLiteral(text)
+        | Token::TripleSingleQuotedByteStringLiteral(text)
+        | Token::TripleDoubleQuotedByteStringLiteral(text)
+        | Token::SingleQuotedRawStringLiteral(text)
+        | Token::DoubleQuotedRawStringLiteral(text)
+        | Token::TripleSingleQuotedRawStringLiteral(text)
+        | Token::TripleDoubleQuotedRawStringLiteral(text)
         | Token::HexStringLiteral(text) => Some(text),
         Token::DollarQuotedString(text) => Some(&text.value),
         _ => None,
@@ -111,6 +173,18 @@ mod tests {
             ("CALL j(password => 'abc', day => 'x')", "CALL j(password => '***', day => 'x')"),
             ("SELECT 1 WHERE api_key = 'abc'", "SELECT 1 WHERE api_key = '***'"),
             ("LOCATION 's3://key:word@bucket/a'", "LOCATION '***'"),
+            ("CALL j(api_key => 12345678, day => 'x')", "CALL j(api_key => '***', day => 'x')"),
+            ("CALL j(api_key => abc-def 5, day => 'x')", "CALL j(api_key => '***' , day => 'x')"),
+            ("CALL j(api_key => -5)", "CALL j(api_key => '***')"),
+            ("SELECT 1 WHERE password = b AND c = d", "SELECT 1 WHERE password = '***' AND c = d"),
+            ("CALL j(token => B'101')", "CALL j(token => '***')"),
+            ("CALL j(token => R'abc')", "CALL j(token => '***')"),
+            (r#"CALL j(set => '{"password": "x"}', b => 2)"#, "CALL j(set => '***', b => 2)"),
+            ("CALL j(url => 'https://h/?token=x')", "CALL j(url => '***')"),
+            (
+                "CALL j(set => MAP {'password': 'x', 'day': 'y'})",
+                "CALL j(set => MAP {'password': '***', 'day': 'y'})",
+            ),
         ] {
             assert_eq!(redacted(sql), expected);
         }
@@ -118,7 +192,12 @@ mod tests {
 
     #[test]
     fn what_holds_no_secret_stays_as_it_is() {
-        for sql in ["SELECT  token_count\nFROM t", "SELECT 'a@b' FROM \"T\"", "LOCATION 's3://b/a@b.csv'"] {
+        for sql in [
+            "SELECT  token_count\nFROM t LIMIT 5",
+            "SELECT token_count > 5 FROM t",
+            "SELECT 'a@b' FROM \"T\"",
+            "LOCATION 's3://b/a@b.csv'",
+        ] {
             assert!(matches!(redacted(sql), Cow::Borrowed(text) if text == sql), "{sql}");
         }
     }

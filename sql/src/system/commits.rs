@@ -28,20 +28,53 @@ pub(super) fn columns() -> SchemaRef {
     ])
 }
 
+/// What is told of a commit, without the files that its record lists.
+struct Told {
+    number: u64,
+    committed_at: String,
+    run_id: String,
+    kind: String,
+    batch: String,
+    rows_added: u64,
+    files_added: u64,
+    files_removed: u64,
+    rows_quarantined: u64,
+    rules_version: String,
+    input_digest: String,
+}
+
+impl Told {
+    fn of(record: CommitRecord) -> Self {
+        let added = |change: &TableChange| change.add.iter().map(|file| file.rows).sum();
+        Self {
+            number: record.number,
+            rows_added: added(&record.main),
+            files_added: record.main.add.len() as u64,
+            files_removed: record.main.remove.len() as u64,
+            rows_quarantined: added(&record.quarantine),
+            committed_at: record.committed_at,
+            run_id: record.run_id,
+            kind: record.kind,
+            batch: record.batch,
+            rules_version: record.rules_version,
+            input_digest: record.input_digest,
+        }
+    }
+}
+
 pub(super) async fn rows(catalog: &Catalog) -> PlanResult<RecordBatch> {
-    let mut all: Vec<(String, CommitRecord)> = Vec::new();
+    let mut all: Vec<(String, Told)> = Vec::new();
     for (name, declared) in catalog.declared() {
         if declared.settings.kind != TableKind::Cambist {
             continue;
         }
-        match catalog.commits(&name, COMMITS_MAX).await {
+        match catalog.commits(&name, COMMITS_MAX, Told::of).await {
             Ok(commits) => all.extend(commits.into_iter().map(|commit| (name.clone(), commit))),
             Err(error) => {
                 tracing::warn!(table = name, %error, "a log cannot be read, its commits are not told")
             }
         }
     }
-    let added = |change: &TableChange| change.add.iter().map(|file| file.rows).sum::<u64>();
     batch(
         &columns(),
         vec![
@@ -51,10 +84,10 @@ pub(super) async fn rows(catalog: &Catalog) -> PlanResult<RecordBatch> {
             texts(all.iter().map(|(_, one)| Some(&one.run_id))),
             texts(all.iter().map(|(_, one)| Some(&one.kind))),
             texts(all.iter().map(|(_, one)| Some(&one.batch))),
-            counts(all.iter().map(|(_, one)| added(&one.main))),
-            counts(all.iter().map(|(_, one)| one.main.add.len() as u64)),
-            counts(all.iter().map(|(_, one)| one.main.remove.len() as u64)),
-            counts(all.iter().map(|(_, one)| added(&one.quarantine))),
+            counts(all.iter().map(|(_, one)| one.rows_added)),
+            counts(all.iter().map(|(_, one)| one.files_added)),
+            counts(all.iter().map(|(_, one)| one.files_removed)),
+            counts(all.iter().map(|(_, one)| one.rows_quarantined)),
             texts(all.iter().map(|(_, one)| Some(&one.rules_version))),
             texts(all.iter().map(|(_, one)| Some(&one.input_digest))),
         ],

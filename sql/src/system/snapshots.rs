@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use cambist_engine::rates::LoadedRates;
 use cambist_udfs::rate::{AsOfMode, Snapshot};
 use datafusion::arrow::array::{Date32Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -37,11 +36,10 @@ pub(super) async fn rows(shelf: &RateShelf) -> PlanResult<RecordBatch> {
             }
         }
     }
-    let snapshots = |(table, book): &(String, Arc<LoadedRates>)| {
-        let all = book.book.snapshots().to_vec();
-        all.into_iter().map(|snapshot| (table.clone(), snapshot)).collect::<Vec<(String, Snapshot)>>()
-    };
-    let all: Vec<(String, Snapshot)> = books.iter().flat_map(snapshots).collect();
+    let mut all: Vec<(&String, &Snapshot)> = Vec::new();
+    for (table, book) in &books {
+        all.extend(book.book.snapshots().iter().map(|snapshot| (table, snapshot)));
+    }
     batch(
         &columns(),
         vec![

@@ -78,7 +78,7 @@ impl Runs for RunsHere {
             job: job.to_owned(),
             state: if ended.is_ok() { "published" } else { "failed" }.to_owned(),
             is_over: true,
-            submitted_at: now(),
+            submitted_at: Some(now()),
             ended_at: Some(now()),
             attempts: 1,
             records: 3,

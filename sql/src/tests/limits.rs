@@ -39,6 +39,8 @@ async fn a_query_that_runs_for_ever_is_cancelled() {
     let mut executed = bench.service.execute(&prepared, None).await.unwrap();
     let refused = bench.read("SELECT 1").await.unwrap_err();
     assert_eq!(refused.kind, SqlErrorKind::Exhausted);
+    let refused = bench.service.tables(&session, |_, _| false).await.unwrap_err();
+    assert_eq!(refused.kind, SqlErrorKind::Exhausted);
     assert!(bench.service.cancel(session.principal(), &executed.query_id).await.unwrap());
     assert_eq!(executed.rows.next().await.unwrap().unwrap_err().kind, SqlErrorKind::Cancelled);
     assert!(executed.rows.next().await.is_none());
@@ -71,4 +73,47 @@ async fn a_client_that_reads_slowly_is_waited_for() {
     }
     let made = bench.service.queries()[0].rows;
     assert!(made <= 8192 * 8, "{made} rows were made for a client that has read one batch");
+}
+
+/// What is written in a row is a tree as deep as it is long, for which a stack must be enough.
+#[tokio::test]
+async fn a_statement_is_as_deep_as_a_stack_allows() {
+    let bench = Bench::new().await;
+    let sum = |operators: usize| format!("SELECT 1{}", "+1".repeat(operators));
+    assert_eq!(bench.read(&sum(900)).await.unwrap(), ["901"]);
+    let union = format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(300));
+    assert_eq!(bench.read(&union).await.unwrap().len(), 301);
+    for sql in [
+        sum(500_000),
+        format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(50_000)),
+        format!("SELECT 1 WHERE true{}", " OR true".repeat(100_000)),
+        format!("{}SELECT 1", "EXPLAIN ".repeat(100_000)),
+    ] {
+        let error = bench.read(&sql).await.unwrap_err();
+        assert_eq!(error.kind, SqlErrorKind::Invalid);
+        assert!(error.message.contains("operators and keywords in a row"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_do_not_fit_into_the_memory_end_their_statement() {
+    let change = |settings: &mut SqlSettings| settings.memory_bytes = Some(4 << 20);
+    let bench = Bench::with(change, Arc::new(InProcess { cores: 2 })).await;
+    let sql = "SELECT count(*) FROM generate_series(1, 1000000) a(v) JOIN generate_series(1, 1000000) b(w) ON v = w";
+    let error = bench.read(sql).await.unwrap_err();
+    assert_eq!(error.kind, SqlErrorKind::Exhausted, "{error}");
+    // What it held is free again.
+    assert_eq!(bench.read("SELECT count(*) FROM sales a JOIN sales b USING (id)").await.unwrap(), ["3"]);
+}
+
+#[tokio::test]
+async fn a_long_message_is_cut_where_it_is_kept() {
+    let bench = Bench::new().await;
+    let error = bench.read(&format!("SELECT CAST('{}' AS INT)", "x".repeat(100_000))).await.unwrap_err();
+    assert!(error.message.len() > 50_000, "{}", error.message.len());
+    let noted = bench.noted.last().error.unwrap();
+    assert_eq!(noted.chars().count(), 4097);
+    for query in bench.service.queries() {
+        assert!(query.error.unwrap_or_default().len() < 5000);
+    }
 }

@@ -121,3 +121,36 @@ async fn a_statement_that_is_executed_again_sees_the_present_state() {
     let error = execute(&bench, &all, None).await.unwrap_err();
     assert_eq!(error.kind, SqlErrorKind::Conflict);
 }
+
+/// Also where its plan is new.
+#[tokio::test]
+async fn a_change_that_was_made_since_is_seen_at_once() {
+    let bench = Bench::new().await;
+    let admin = bench.session(Role::Admin);
+    std::fs::write(bench.path("raw/other.csv"), "id\n1\n").unwrap();
+    let create = |file: &str| {
+        format!("CREATE EXTERNAL TABLE t (id BIGINT) STORED AS CSV LOCATION '{}'", bench.path(file))
+    };
+    std::fs::write(bench.path("raw/one.csv"), "id\n1\n2\n").unwrap();
+    bench.rows(&admin, &create("raw/one.csv")).await.unwrap();
+    let counted = bench.service.prepare(&admin, "SELECT count(*) FROM t").await.unwrap();
+    bench.rows(&admin, "DROP TABLE t").await.unwrap();
+    bench.rows(&admin, &create("raw/other.csv")).await.unwrap();
+    assert_eq!(execute(&bench, &counted, None).await.unwrap(), ["1"]);
+
+    let converted = "SELECT fx_convert(amount, currency, day, 'INR') FROM sales WHERE id = 1";
+    let converted = bench.service.prepare(&admin, converted).await.unwrap();
+    bench.rows(&admin, "SET cambist.rates_known_as_of = '2000-01-01T00:00:00Z'").await.unwrap();
+    assert!(execute(&bench, &converted, None).await.is_err(), "nothing was known then");
+}
+
+/// A plan holds the files of its tables and its rates.
+#[tokio::test]
+async fn a_plan_goes_as_soon_as_it_is_too_old() {
+    let bench = Bench::new().await;
+    let prepared = prepare(&bench, "SELECT count(*) FROM sales").await;
+    while prepared.planned.is_there() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(execute(&bench, &prepared, None).await.unwrap(), ["3"]);
+}

@@ -167,12 +167,25 @@ async fn tables_and_columns_are_told_though_one_cannot_be_opened() {
         assert_eq!(bench.read(sql).await.unwrap(), described, "{sql}");
     }
     let session = bench.session(Role::Reader);
-    let told = bench.service.tables(&session, true).await.unwrap();
+    let told = bench.service.tables(&session, |_, _| true).await.unwrap();
     let sales = told.iter().find(|table| table.name == "sales").unwrap();
     assert_eq!(sales.columns.as_ref().unwrap().fields().len(), 4);
     assert!(told.iter().any(|table| table.name == "gone" && table.columns.is_none()));
     assert!(told.iter().any(|table| table.schema == "system" && table.name == "queries"));
-    assert!(bench.service.tables(&session, false).await.unwrap().iter().all(|table| table.columns.is_none()));
+    let told =
+        bench.service.tables(&session, |schema, name| (schema, name) == ("public", "sales")).await.unwrap();
+    let known: Vec<&str> =
+        told.iter().filter(|table| table.columns.is_some()).map(|table| table.name.as_str()).collect();
+    assert_eq!(known, ["sales"]);
+    assert!(
+        bench
+            .service
+            .tables(&session, |_, _| false)
+            .await
+            .unwrap()
+            .iter()
+            .all(|table| table.columns.is_none())
+    );
 }
 
 #[tokio::test]
@@ -191,4 +204,43 @@ async fn only_plans_that_read_files_leave_this_process() {
     assert_eq!(elsewhere.ran(), 0);
     bench.read("SELECT * FROM sales JOIN system.executors ON true").await.unwrap();
     assert_eq!(elsewhere.ran(), 1);
+}
+
+/// Between the check of a statement and its execution, and as long as a table is declared, links may be changed.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_place_that_leads_out_by_now_is_not_read() {
+    let bench = Bench::new().await;
+    let admin = bench.session(Role::Admin);
+    let inner = bench.path("raw/inner");
+    let fill = || {
+        std::fs::create_dir(&inner).unwrap();
+        std::fs::write(format!("{inner}/salaries.csv"), "name\nnobody\n").unwrap();
+    };
+    let lead_out = || {
+        std::fs::remove_dir_all(&inner).unwrap();
+        std::os::unix::fs::symlink(bench.path("secret"), &inner).unwrap();
+    };
+    let create =
+        |name: &str| format!("CREATE EXTERNAL TABLE {name} STORED AS CSV LOCATION '{inner}/salaries.csv'");
+    let call = format!(
+        "CALL normalize(source => '{inner}', rates => '{}', to => 'INR', output => '{}')",
+        bench.path("raw"),
+        bench.path("raw/out")
+    );
+    fill();
+    bench.rows(&admin, &create("before")).await.unwrap();
+    assert_eq!(bench.rows(&admin, "SELECT name FROM before").await.unwrap(), ["nobody"]);
+    let prepared = [
+        bench.service.prepare(&admin, &create("after")).await.unwrap(),
+        bench.service.prepare(&admin, &call).await.unwrap(),
+    ];
+    lead_out();
+    let error = bench.rows(&admin, "SELECT name FROM before").await.unwrap_err();
+    assert_eq!(error.kind, SqlErrorKind::Denied, "{error}");
+    for prepared in prepared {
+        let refused = bench.service.execute(&prepared, None).await.map(|_| ()).unwrap_err();
+        assert_eq!(refused.kind, SqlErrorKind::Denied, "{refused}");
+    }
+    bench.rows(&admin, "DROP TABLE before").await.unwrap();
 }

@@ -27,6 +27,15 @@ impl OwnFunction {
         }
     }
 
+    /// Returns every name by which SQL finds it.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let aliases = match self {
+            Self::Scalar(function) => function.aliases(),
+            Self::Aggregate(function) => function.aliases(),
+        };
+        std::iter::once(self.name()).chain(aliases.iter().map(String::as_str))
+    }
+
     pub(super) fn describe(&self) -> FunctionDescription {
         let (kind, doc) = match self {
             Self::Scalar(function) => (FunctionKind::Scalar, function.documentation()),
@@ -76,15 +85,15 @@ pub(super) fn own_functions() -> &'static [OwnFunction] {
 /// A function that took another one's place would change what existing SQL means.
 fn check(own: &[OwnFunction]) -> Result<()> {
     let state = SessionContext::new().state();
-    let of_datafusion = state.scalar_functions().keys().chain(state.aggregate_functions().keys()).cloned();
+    let of_datafusion = state.scalar_functions().keys().chain(state.aggregate_functions().keys());
+    let of_datafusion = of_datafusion.chain(state.window_functions().keys()).cloned();
     let ours = functions().into_iter().map(|function| function.name);
     let mut taken: BTreeSet<String> = of_datafusion.chain(ours).collect();
     for function in own {
-        if !taken.insert(function.name().to_owned()) {
-            return plan_err!(
-                "a function `{}` exists already; give the new one another name",
-                function.name()
-            );
+        for name in function.names() {
+            if !taken.insert(name.to_owned()) {
+                return plan_err!("a function `{name}` exists already; give the new one another name");
+            }
         }
     }
     Ok(())
@@ -104,7 +113,19 @@ mod tests {
 
     #[test]
     fn a_name_that_has_a_meaning_already_is_refused() {
-        for name in ["fx_convert", "money_sum", "sum", "upper"] {
+        let alias = |name: &'static str| match own("fx_margin") {
+            OwnFunction::Scalar(function) => {
+                OwnFunction::from(function.as_ref().clone().with_aliases([name]))
+            }
+            aggregate => aggregate,
+        };
+        for name in ["fx_convert", "sum", "row_number"] {
+            let error = check(&[alias(name)]).unwrap_err().strip_backtrace();
+            assert!(error.contains(&format!("a function `{name}` exists already")), "{error}");
+        }
+        assert!(check(&[alias("fx_edge")]).is_ok());
+        assert!(check(&[alias("fx_spread"), own("fx_spread")]).is_err());
+        for name in ["fx_convert", "money_sum", "sum", "upper", "row_number"] {
             let error = check(&[own(name)]).unwrap_err().strip_backtrace();
             assert!(error.contains(&format!("a function `{name}` exists already")), "{error}");
         }

@@ -14,6 +14,7 @@ use self::print::Printing;
 use self::source::Source;
 pub(super) use self::source::read;
 use crate::arguments::SqlArguments;
+use crate::job;
 
 /// Longer texts are no statements.
 const STDIN_BYTES_MAX: u64 = 16 << 20;
@@ -27,11 +28,20 @@ pub(super) async fn run(arguments: SqlArguments) -> Result<ExitCode> {
     };
     let mut source = Source::open(&arguments).await?;
     let ended = match statement {
-        Some(sql) => printing.answer(&mut source, &sql).await,
-        None => prompt::run(&mut source, &printing).await,
+        Some(sql) => one(&printing, &mut source, &sql).await,
+        None => prompt::run(&mut source, &printing).await.map(|()| ExitCode::SUCCESS),
     };
     source.close().await;
-    ended.map(|()| ExitCode::SUCCESS)
+    ended
+}
+
+/// Answers one statement. A signal stops the work and takes away what was written of the result.
+async fn one(printing: &Printing, source: &mut Source, statement: &str) -> Result<ExitCode> {
+    let signalled = job::signalled()?;
+    tokio::select! {
+        ended = printing.answer(source, statement) => ended.map(|()| ExitCode::SUCCESS),
+        signal = signalled => Ok(job::exit_code_of(signal)),
+    }
 }
 
 fn read_stdin() -> Result<String> {

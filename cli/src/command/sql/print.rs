@@ -1,8 +1,9 @@
 //! Where answers go: a terminal, a pipe or a file.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,9 @@ use super::source::{Answer, Source};
 use crate::arguments::{ResultFormat, SqlArguments};
 use crate::output;
 use crate::progress::{ProgressLine, REDRAW};
+
+/// As of every file that a program writes; the process's mask takes from it.
+const FILE_MODE: u32 = 0o666;
 
 /// How answers are printed.
 pub(super) struct Printing {
@@ -54,7 +58,7 @@ impl Printing {
             && io::stdout().is_terminal()
             && !matches!(self.format, OutputFormat::Table { .. });
         let mut line = ProgressLine::new(scrolls);
-        let answer = source.ask(statement).await?;
+        let answer = waited(source.ask(statement), &mut line).await?;
         let written = match &self.file {
             Some(path) => self.write_file(answer, path, &mut line).await,
             None => self.write(answer, Pipe::default(), &mut line).await,
@@ -73,19 +77,18 @@ impl Printing {
         let not_written = |error: io::Error| {
             JobError::usage(format!("`{}` cannot be written", path.display())).caused_by(error)
         };
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        let file = File::create(&part).map_err(not_written)?;
-        let written = self.write(answer, BufWriter::new(file), line).await;
-        match written {
-            Ok(Some(rows)) => std::fs::rename(&part, path).map_err(not_written).map(|()| Some(rows)),
-            other => {
-                // What is left of it is in nobody's way.
-                let _ = std::fs::remove_file(&part);
-                other
-            }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let part = tempfile::Builder::new()
+            .prefix(".cambist-")
+            .permissions(Permissions::from_mode(FILE_MODE))
+            .tempfile_in(folder.unwrap_or(Path::new(".")))
+            .map_err(not_written)?;
+        let file = part.as_file().try_clone().map_err(not_written)?;
+        let written = self.write(answer, BufWriter::new(file), line).await?;
+        if written.is_some() {
+            part.persist(path).map_err(|failed| not_written(failed.error))?;
         }
+        Ok(written)
     }
 
     /// Returns the number of rows; none for a statement that returns no rows.
@@ -102,19 +105,22 @@ impl Printing {
         }
         let is_gone = out.is_gone();
         let mut writer = OutputWriter::new(self.format, columns, out).map_err(of_sql)?;
+        let (mut rows_received, mut bytes_received) = (0, 0);
         let mut redraw = tokio::time::interval(REDRAW);
         while !is_gone.load(Ordering::Relaxed) {
             tokio::select! {
-                biased;
                 batch = rows.next() => match batch.transpose()? {
-                    Some(batch) => writer.write(&batch).map_err(of_sql)?,
+                    Some(batch) => {
+                        rows_received += batch.num_rows() as u64;
+                        bytes_received += batch.get_array_memory_size() as u64;
+                        writer.write(&batch).map_err(of_sql)?;
+                    }
                     None => break,
                 },
-                _ = redraw.tick(), if !line.is_hidden() && progress.is_some() => {
-                    if let Some(progress) = &progress {
-                        line.show(progress.counts(), None);
-                    }
-                }
+                _ = redraw.tick(), if !line.is_hidden() => match &progress {
+                    Some(progress) => line.show(progress.counts(), None),
+                    None => line.show_received(rows_received, bytes_received),
+                },
             }
         }
         line.hide();
@@ -123,6 +129,22 @@ impl Printing {
             JobError::new(ErrorKind::Infrastructure, "the result cannot be written").caused_by(error)
         })?;
         Ok(Some(count))
+    }
+}
+
+/// Waits for `work`, and shows that.
+async fn waited<T>(work: impl Future<Output = T>, line: &mut ProgressLine) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut redraw = tokio::time::interval(REDRAW);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => {
+                line.hide();
+                return done;
+            }
+            _ = redraw.tick(), if !line.is_hidden() => line.show_received(0, 0),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who answers: this process, or a server.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use futures::{Stream, StreamExt};
 
 use super::failure::{of_client, of_sql};
 use crate::arguments::{LoginArguments, SqlArguments};
+use crate::command::executor::memory_bytes;
 use crate::{clock, environment, output};
 
 /// The name under which `--rates` declares its folder.
@@ -41,11 +42,13 @@ pub(super) struct Answer {
 
 impl Source {
     pub(super) async fn open(arguments: &SqlArguments) -> Result<Self> {
-        match &arguments.endpoint {
+        match endpoint(arguments, environment::given(environment::SQL_ENDPOINT))? {
             Some(endpoint) => {
+                let authority = arguments.login.tls_ca.clone();
                 let settings = ConnectSettings {
-                    endpoint: endpoint.clone(),
-                    authority: arguments.login.tls_ca.clone(),
+                    endpoint,
+                    authority: authority
+                        .or_else(|| environment::given(environment::SQL_CA).map(PathBuf::from)),
                     is_insecure_allowed: arguments.login.insecure,
                     login: login(&arguments.login)?,
                     options: SessionOptions { rates: arguments.rates.clone(), ..Default::default() },
@@ -86,7 +89,7 @@ impl Source {
         };
         match self {
             Self::Embedded { sql, session } => {
-                let tables = sql.service().tables(session, false).await.unwrap_or_default();
+                let tables = sql.service().tables(session, |_, _| false).await.unwrap_or_default();
                 tables.iter().map(|table| qualified(&table.schema, &table.name)).collect()
             }
             Self::Server(connection) => {
@@ -103,19 +106,36 @@ impl Source {
     }
 }
 
+/// Returns the server to ask. Whoever names what is to be read means this process, whatever the environment says.
+fn endpoint(arguments: &SqlArguments, of_environment: Option<String>) -> Result<Option<String>> {
+    let names_what_is_read =
+        arguments.config.is_some() || arguments.jobs_folder.is_some() || !arguments.tables.is_empty();
+    if arguments.endpoint.is_some() {
+        return Ok(arguments.endpoint.clone());
+    }
+    let endpoint = of_environment.filter(|_| !names_what_is_read);
+    match (&endpoint, arguments.login.given()) {
+        (None, Some(flag)) => Err(JobError::usage(format!(
+            "{flag} is for a server, and none is named: give --endpoint or set {}",
+            environment::SQL_ENDPOINT
+        ))),
+        _ => Ok(endpoint),
+    }
+}
+
 fn login(arguments: &LoginArguments) -> Result<Login> {
     if let Some(path) = &arguments.token_file {
         let text = read(path, "token file")?;
         return Ok(Login::Token(text.trim().to_owned()));
     }
-    if let Some(user) = &arguments.user {
-        let password = match environment::secret(environment::SQL_PASSWORD) {
+    if let Some(user) = arguments.user.clone().or_else(|| environment::given(environment::SQL_USER)) {
+        let password = match environment::given(environment::SQL_PASSWORD) {
             Some(password) => password,
             None => output::ask_secret(&format!("Password of {user}: "))?,
         };
-        return Ok(Login::Password { user: user.clone(), password });
+        return Ok(Login::Password { user, password });
     }
-    match environment::secret(environment::SQL_TOKEN) {
+    match environment::given(environment::SQL_TOKEN) {
         Some(token) => Ok(Login::Token(token)),
         None => Err(JobError::usage(format!(
             "nobody is named, expected --user, --token-file or {}",
@@ -140,6 +160,7 @@ async fn settings(arguments: &SqlArguments) -> Result<SqlSettings> {
         None => SqlSettings::default(),
     };
     settings.allows_every_location = true;
+    settings.memory_bytes = usize::try_from(memory_bytes(arguments.memory_mib, 1)).ok();
     for text in &arguments.tables {
         let (name, url) = text
             .split_once('=')
@@ -154,4 +175,42 @@ async fn settings(arguments: &SqlArguments) -> Result<SqlSettings> {
         settings.rates.default = Some(RATES.to_owned());
     }
     Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::arguments::{Arguments, Command};
+
+    /// Who is asked, with a server in the environment and without one.
+    fn check(flags: &[&str], with: std::result::Result<Option<&str>, &str>, without: Option<&str>) {
+        let words = ["cambist", "sql"].iter().chain(flags).chain(&["SELECT 1"]);
+        let Command::Sql(arguments) = Arguments::parse_from(words).command else { panic!("{flags:?}") };
+        let found = endpoint(&arguments, Some("grpc://env:1".to_owned()));
+        match with {
+            Ok(expected) => assert_eq!(found.unwrap().as_deref(), expected, "{flags:?}"),
+            Err(expected) => assert_eq!(found.unwrap_err().to_string(), expected, "{flags:?}"),
+        }
+        assert_eq!(endpoint(&arguments, None).ok().flatten().as_deref(), without, "{flags:?}");
+    }
+
+    #[test]
+    fn flags_decide_before_the_environment_does() {
+        check(&[], Ok(Some("grpc://env:1")), None);
+        check(&["--user", "ana"], Ok(Some("grpc://env:1")), None);
+        check(&["--table", "t=x"], Ok(None), None);
+        check(&["--config", "server.toml"], Ok(None), None);
+        check(
+            &["--endpoint", "grpc://flag:1", "--user", "ana"],
+            Ok(Some("grpc://flag:1")),
+            Some("grpc://flag:1"),
+        );
+        check(
+            &["--table", "t=x", "--user", "ana"],
+            Err("--user is for a server, and none is named: give --endpoint or set CAMBIST_SQL_ENDPOINT"),
+            None,
+        );
+    }
 }

@@ -86,9 +86,9 @@ async fn a_reader_sees_what_is_published_and_writes_nothing() {
         table.publish(2).await.unwrap();
         let after = reader.latest(&lake).await.unwrap();
         assert_eq!((after.number(), rows(&lake, &after).await), (2, sorted(&[&second])));
-        let commits = reader.snapshots.commits(&lake.root, 10).await.unwrap();
+        let commits = reader.snapshots.commits(&lake.root, 10, |record| record).await.unwrap();
         assert_eq!(commits.iter().map(|record| record.number).collect::<Vec<_>>(), [2, 1]);
-        assert_eq!(reader.snapshots.commits(&lake.root, 1).await.unwrap().len(), 1);
+        assert_eq!(reader.snapshots.commits(&lake.root, 1, |record| record).await.unwrap().len(), 1);
         let writes = reader.watched.take().into_iter();
         let writes = writes.filter(|request| !request.starts_with("get ") && !request.starts_with("head "));
         assert!(

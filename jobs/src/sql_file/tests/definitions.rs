@@ -86,7 +86,7 @@ fn values_fill_places_and_name_the_batch() {
     let config = prepared.config();
     assert_eq!(config.tables["sales"].url, "/jobs/out/eu");
     assert_eq!(config.output_url, "/data/totals");
-    assert_eq!(config.batch, "daily_totals/day=2024-05-01/least=0.50/region=eu");
+    assert_eq!(config.batch, "daily_totals/day=2024-05-01/least=0.5/region=eu");
     let constants: Vec<String> =
         config.values.values().map(ParameterValue::constant).map(|expr| expr.to_string()).collect();
     assert_eq!(constants, ["CAST('2024-05-01' AS DATE)", "CAST('0.50' AS DECIMAL(18,2))", "'eu'"]);
@@ -95,9 +95,10 @@ fn values_fill_places_and_name_the_batch() {
 #[test]
 fn equal_values_are_one_batch_however_they_are_written() {
     let batch = |least: Value| prepared(json!({"day": "2024-05-01", "least": least})).config().batch.clone();
-    for least in [json!(1), json!(1.0), json!("1.00"), json!("1e0"), json!("+1")] {
-        assert_eq!(batch(least.clone()), "daily_totals/day=2024-05-01/least=1.00/region=eu", "{least}");
+    for least in [json!(1), json!("1"), json!("1.00"), json!("1e0"), json!("+1")] {
+        assert_eq!(batch(least.clone()), "daily_totals/day=2024-05-01/least=1/region=eu", "{least}");
     }
+    assert_eq!(batch(json!("100")), "daily_totals/day=2024-05-01/least=100/region=eu");
     let given = json!({"day": "2024-05-01", "run": {"batch": "mine"}, "output": {"url": "/other"}});
     let prepared = prepared(given);
     assert_eq!((prepared.config().batch.as_str(), prepared.config().output_url.as_str()), ("mine", "/other"));
@@ -132,10 +133,12 @@ fn values_that_are_none_are_refused() {
         json!({"day": day, "least": "12345678901234567.00"}),
         "expected a number of at most 18 digits",
     );
+    // A float has lost what the text beyond its digits said.
     check_refused(
-        json!({"day": day, "least": 1_234_567_890_123_456.7}),
-        "as a text where it has more than 15",
+        json!({"day": day, "least": 1.5}),
+        "`least` is 1.5, expected a number of at most 18 digits",
     );
+    check_refused(json!({"day": day, "least": 1.5}), "in quotes where it has decimals");
     check_refused(json!({"day": day, "region": 7}), "`region` is 7, expected a text");
     check_refused(
         json!({"day": day, "days": 7}),
@@ -175,6 +178,14 @@ fn a_broken_header_is_refused_with_its_line() {
             "parameters.least: default: `least` is \"x\", expected a number",
         ),
         (("parameters.day]", "parameters.Day]"), "parameters.Day: expected a name of lower-case letters"),
+        (
+            ("parameters.day]", "parameters.url]"),
+            "parameters.url: what is called so is a place in every job's",
+        ),
+        (
+            ("default = \"0.5\"", "default = 0.5"),
+            "parameters.least: default: `least` is 0.5, expected a number",
+        ),
         (("parameters.day]", "parameters.run]"), "parameters.run: `output` and `run` are sections"),
         (
             ("out/{region}", "out/{zone}"),
@@ -217,6 +228,9 @@ fn the_jobs_of_a_folder_are_registered_beside_the_others() {
         registry.options_from_toml("first", "day = 2024-05-01").unwrap(),
         json!({"day": "2024-05-01"})
     );
+
+    // What a spec leaves out may be given otherwise.
+    assert_eq!(registry.options_from_toml("first", "region = \"us\"").unwrap(), json!({"region": "us"}));
 
     write("c_totals.sql", &TOTALS.replace("summary", "name = \"query\"\nsummary"));
     let error = Registry::built_in().with_folder(folder.path()).unwrap_err().to_string();

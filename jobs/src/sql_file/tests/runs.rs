@@ -64,8 +64,12 @@ impl Scene {
     }
 
     fn job(&self, sql: &str) -> SqlFileJob {
+        self.job_with("", sql)
+    }
+
+    fn job_with(&self, parameters: &str, sql: &str) -> SqlFileJob {
         let text = format!(
-            "/*---\n[parameters.since]\ntype = \"date\"\n[tables.sales]\nurl = \"sales\"\nformat = \"csv\"\n\
+            "/*---\n[parameters.since]\ntype = \"date\"\n{parameters}[tables.sales]\nurl = \"sales\"\nformat = \"csv\"\n\
              [tables.sales.types]\nday = \"date\"\namount = \"decimal(18,2)\"\n\
              [output]\nurl = \"totals\"\npartition_by = \"dt\"\n---*/\n{sql}"
         );
@@ -73,6 +77,16 @@ impl Scene {
     }
 
     async fn run_as(&self, run: &str, sql: &str, options: Value, is_remote: bool) -> Result<SqlJobReport> {
+        self.run_job(&self.job(sql), run, options, is_remote).await
+    }
+
+    async fn run_job(
+        &self,
+        job: &SqlFileJob,
+        run: &str,
+        options: Value,
+        is_remote: bool,
+    ) -> Result<SqlJobReport> {
         let here = InProcess { cores: 2 };
         let execution: Arc<dyn Execution> =
             if is_remote { Arc::new(LikeACluster(here)) } else { Arc::new(here) };
@@ -85,7 +99,7 @@ impl Scene {
             progress: RunProgress::default(),
             observer: Arc::new(Unobserved),
         };
-        let report = self.job(sql).prepare(options)?.run(&context).await?;
+        let report = job.prepare(options)?.run(&context).await?;
         Ok(serde_json::from_value(report).unwrap())
     }
 
@@ -208,4 +222,31 @@ async fn a_job_does_not_read_what_it_writes() {
     let options = json!({"since": "2024-05-01", "output": {"url": scene.0.path().join("sales")}});
     let error = scene.run_as("r1", EACH, options, false).await.unwrap_err();
     assert!(error.to_string().contains("is also tables.sales, expected another folder"), "{error}");
+    let options = json!({"since": "2024-05-01", "output": {"url": scene.0.path().join("sales/out")}});
+    let error = scene.run_as("r1", EACH, options, false).await.unwrap_err();
+    assert!(error.to_string().contains("would be read as tables.sales, which is `"), "{error}");
+    assert!(!scene.0.path().join("sales/out").exists());
+}
+
+/// Rows that were written under the name of other parameters would stay, and be there twice.
+#[tokio::test]
+async fn a_job_with_other_parameters_does_not_write_beside_its_former_self() {
+    let scene = Scene::new();
+    scene.run("r1", EACH, "2024-05-01").await.unwrap();
+    let before = scene.rows().await;
+    let with = |batch: Value| json!({"since": "2024-05-01", "run": batch});
+    let run = async |id: &str, options: Value| {
+        let job = scene.job_with("[parameters.least]\ntype = \"int64\"\ndefault = 1\n", EACH);
+        scene.run_job(&job, id, options, false).await
+    };
+    let error = run("r2", with(json!({}))).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Usage);
+    let text = error.to_string();
+    assert!(text.starts_with("the batch `by_day/since=2024-05-01` of `"), "{text}");
+    assert!(text.contains("other parameters, `since`, than the job has now, `least`, `since`"), "{text}");
+    let replaced = run("r3", with(json!({"batch": "by_day/since=2024-05-01"}))).await.unwrap();
+    assert_eq!(replaced.status, SqlJobStatus::Committed);
+    assert_eq!(scene.rows().await, before);
+    // All that was named by the old parameters is replaced: nothing is in the way any more.
+    run("r4", json!({"since": "2025-01-01"})).await.unwrap();
 }

@@ -5,8 +5,9 @@ mod faults;
 mod judging;
 mod plans;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -137,6 +138,23 @@ impl Lab {
         let worker = Worker::start(self, vcores, &name);
         until("the executor joins", async || self.cluster.executors().await.len() > before).await;
         worker
+    }
+
+    /// Of how many plans there are rows with the executors.
+    pub(super) fn plans_kept(&self) -> usize {
+        let folders = |folder: &Path| {
+            let entries = folder.read_dir().into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect::<Vec<_>>()
+        };
+        let is_of_executor = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("executor-"))
+        };
+        let executors = folders(self.folder.path()).into_iter().filter(is_of_executor);
+        let plans: BTreeSet<_> = executors
+            .flat_map(|folder| folders(&folder))
+            .filter_map(|plan| Some(plan.file_name()?.to_owned()))
+            .collect();
+        plans.len()
     }
 
     pub(super) async fn plan(&self, sql: &str) -> Arc<dyn ExecutionPlan> {

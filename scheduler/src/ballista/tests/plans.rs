@@ -58,6 +58,43 @@ async fn a_stream_that_is_dropped_ends() {
     assert_eq!(lab.numbers(TWO_STAGES).await.unwrap(), lab.expected(TWO_STAGES).await);
 }
 
+/// However slowly rows are read: they lie there until they are, no clock removes them, and then they go at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_wait_for_their_reader_and_then_go() {
+    let lab = Lab::start(settings()).await;
+    let _executor = lab.executor(1).await;
+    let ballista = &lab.cluster.server.state.config;
+    assert_eq!(ballista.finished_job_data_clean_up_interval_seconds, 0);
+    let plan = lab.plan("SELECT v FROM t").await;
+    let execution = lab.cluster.execution();
+    let mut rows = execution.stream("test", plan, &lab.session, &RunProgress::default()).await.unwrap();
+    let mut batches = vec![rows.try_next().await.unwrap().expect("the first rows")];
+    assert_eq!(lab.plans_kept(), 1);
+    // Another plan's rows come and go meanwhile.
+    assert_eq!(lab.numbers(ONE_STAGE).await.unwrap(), lab.expected(ONE_STAGE).await);
+    until("the other rows are gone", async || lab.plans_kept() == 1).await;
+    while let Some(batch) = rows.try_next().await.unwrap() {
+        batches.push(batch);
+    }
+    assert_eq!(sorted(&batches), lab.expected("SELECT v FROM t").await);
+    drop(rows);
+    until("nothing is left", async || lab.plans_kept() == 0).await;
+}
+
+/// Who holds none of the rows may go while they are read: the plan has succeeded, and they are whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_that_holds_nothing_may_be_lost_under_a_reader() {
+    let lab = Lab::start(settings()).await;
+    let _holding = lab.executor(1).await;
+    let plan = lab.plan(TWO_STAGES).await;
+    let execution = lab.cluster.execution();
+    let rows = execution.stream("test", plan, &lab.session, &RunProgress::default()).await.unwrap();
+    lab.executor(1).await.kill();
+    until("the executor is lost", async || lab.cluster.executors().await.len() == 1).await;
+    let batches: Vec<_> = tokio::time::timeout(PATIENCE, rows.try_collect()).await.unwrap().unwrap();
+    assert_eq!(sorted(&batches), lab.expected(TWO_STAGES).await);
+}
+
 /// Once rows were read the plan is not run again behind the reader's back: what is lost is told.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_that_dies_under_a_reader_is_told_as_worth_another_try() {

@@ -2,12 +2,14 @@
 //! processes of a cluster must have in common to run them.
 
 mod codec;
+mod leaves;
 mod node;
 mod parts;
 #[cfg(test)]
 mod tests;
 
 pub use codec::physical_codec;
+pub use leaves::with_lasting_leaves;
 pub use node::{PLAN_VERSION, WireError};
 pub use parts::ClusterParts;
 

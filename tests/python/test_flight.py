@@ -216,14 +216,11 @@ def test_the_instant_that_is_told_of_a_commit_is_one_at_which_it_is_there(server
         assert server.rows(f"SELECT count(*) FROM table_at('history', '{instant}')") == [({1: 6, 2: 8}[commit],)]
 
 
-@pytest.mark.xfail(strict=True, reason="the rows of a series lose their number where none of its columns is asked for")
 def test_rows_are_counted_whose_columns_nobody_asks_for(clustered):
     server, _ = clustered
     assert server.rows("SELECT count(*) FROM payments CROSS JOIN generate_series(1, 1000)") == [(6000,)]
 
 
-# Ballista puts another leaf in place of an empty one in the tasks that do not read it, and then takes no news of them.
-@pytest.mark.xfail(run=False, reason="a union with what is empty, or with constants, never ends on a cluster")
 @pytest.mark.parametrize(("sql", "rows"), [
     ("SELECT id FROM payments WHERE id = 1 UNION ALL SELECT 0", {(0,), (1,)}),
     ("SELECT amount_eur FROM sales WHERE id = '1' UNION ALL SELECT amount_eur FROM sales WHERE dt = '1999-01-01'",

@@ -2,6 +2,7 @@
 //! processes of a cluster must have in common to run them.
 
 mod codec;
+mod leaves;
 mod node;
 mod parts;
 mod task_life;
@@ -9,6 +10,7 @@ mod task_life;
 mod tests;
 
 pub use codec::physical_codec;
+pub use leaves::with_lasting_leaves;
 pub use node::{PLAN_VERSION, WireError};
 pub use parts::ClusterParts;
 pub use task_life::TaskLife;

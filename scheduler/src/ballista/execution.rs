@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cambist_engine::distributed::with_lasting_leaves;
 use cambist_engine::execution::{Execution, ExecutionError, StreamExecution};
-use cambist_engine::failure::FailureKind;
+use cambist_engine::failure::{FailureKind, TaskFailure};
 use cambist_engine::progress::RunProgress;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
@@ -42,6 +43,8 @@ impl ClusterExecution {
         progress: &RunProgress,
         take: impl Fn(Delivery) -> BoxFuture<'static, Result<T, Setback>> + Send + Sync,
     ) -> Result<T, ExecutionError> {
+        let plan =
+            with_lasting_leaves(plan).map_err(|error| ExecutionError::Task(TaskFailure::of(&error)))?;
         let submissions_max = self.cluster.settings.resubmissions_max.saturating_add(1);
         let mut submissions = 0;
         loop {

@@ -25,6 +25,34 @@ async fn a_plan_gives_the_same_rows_as_in_one_process() {
     assert_eq!((metrics.submissions, metrics.resubmissions, metrics.stalls), (2, 0, 0));
 }
 
+/// Every task's end is heard, whatever the leaves of the branches that it does not read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_union_with_constants_or_with_nothing_ends() {
+    let lab = Lab::start(settings()).await;
+    let _executors = [lab.executor(1).await, lab.executor(2).await];
+    for sql in [
+        "SELECT v FROM t WHERE v < 3 UNION ALL SELECT 0 AS v",
+        "SELECT v FROM t UNION ALL SELECT v FROM t WHERE 1 = 2",
+        "SELECT k AS v FROM t UNION SELECT 0 UNION SELECT 1000",
+        "SELECT count(*) AS v FROM t UNION ALL SELECT v FROM t",
+    ] {
+        assert_eq!(lab.numbers(sql).await.unwrap(), lab.expected(sql).await, "{sql}");
+    }
+    assert_eq!(lab.cluster.metrics().await.resubmissions, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_count_whose_columns_nobody_asks_for() {
+    let lab = Lab::start(settings()).await;
+    let _executor = lab.executor(2).await;
+    for sql in [
+        "SELECT count(*) AS v FROM t CROSS JOIN generate_series(1, 1000)",
+        "SELECT v FROM t CROSS JOIN generate_series(1, 3)",
+    ] {
+        assert_eq!(lab.numbers(sql).await.unwrap(), lab.expected(sql).await, "{sql}");
+    }
+}
+
 /// Rows that are read while they come are the same rows, in the plan's order where it has one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_gives_the_rows_in_their_order_and_cleans_up() {

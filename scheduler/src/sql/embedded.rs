@@ -84,8 +84,7 @@ mod tests {
         let session = Arc::new(Session::new(Principal::new("local", Role::Admin)));
         let statement = "CALL compact(output => '/nowhere', wait => false)";
         let prepared = sql.service().prepare(&session, statement).await.unwrap();
-        let executed = sql.service().execute(&prepared, None).await.unwrap();
-        let error = executed.rows.try_collect::<Vec<_>>().await.unwrap_err();
+        let error = sql.service().execute(&prepared, None).await.unwrap_err();
         assert_eq!(error.message, "`wait` is false, and a run ends with this process");
         let runs = ServiceRuns::within_command(sql.jobs.clone());
         assert!(cambist_sql::Runs::list(&runs, 10).await.unwrap().is_empty());

@@ -224,10 +224,16 @@ async fn declarations_that_make_no_sense_are_refused() {
         assert!(refused.message.starts_with(expected), "{refused}");
     }
     assert!(catalog.declared().is_empty());
+}
+
+#[tokio::test]
+async fn a_declaration_that_cannot_be_read_keeps_nobody_from_the_others() {
+    let deployment = Deployment::new();
+    let settings = deployment.settings(TableKind::Cambist, "t");
+    deployment.start(&[]).await.declare("t", settings).await.unwrap();
     write(&deployment.place("state/catalog/broken.json"), "{");
-    let refused = deployment.try_start(&[]).await.unwrap_err();
-    assert_eq!(refused.kind, SqlErrorKind::Data);
-    assert!(refused.message.contains("catalog/broken.json` cannot be read"), "{refused}");
+    let catalog = deployment.start(&[]).await;
+    assert_eq!(catalog.declared().into_keys().collect::<Vec<_>>(), ["t"]);
 }
 
 #[tokio::test]

@@ -75,9 +75,20 @@ async fn a_client_that_reads_slowly_is_waited_for() {
     assert!(made <= 8192 * 8, "{made} rows were made for a client that has read one batch");
 }
 
+/// What the threads of the program have, see its `start`.
+const STACK_BYTES: usize = 16 << 20;
+
 /// What is written in a row is a tree as deep as it is long, for which a stack must be enough.
-#[tokio::test]
-async fn a_statement_is_as_deep_as_a_stack_allows() {
+#[test]
+fn a_statement_is_as_deep_as_a_stack_allows() {
+    let work = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(statements_of_any_depth());
+    };
+    std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).unwrap().join().unwrap();
+}
+
+async fn statements_of_any_depth() {
     let bench = Bench::new().await;
     let sum = |operators: usize| format!("SELECT 1{}", "+1".repeat(operators));
     assert_eq!(bench.read(&sum(900)).await.unwrap(), ["901"]);

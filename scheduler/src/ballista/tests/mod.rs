@@ -6,6 +6,7 @@ mod judging;
 mod plans;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
@@ -141,7 +142,7 @@ impl Lab {
     }
 
     /// Of how many plans there are rows with the executors.
-    pub(super) fn plans_kept(&self) -> usize {
+    pub(super) fn plans_kept(&self) -> BTreeSet<OsString> {
         let folders = |folder: &Path| {
             let entries = folder.read_dir().into_iter().flatten().flatten();
             entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect::<Vec<_>>()
@@ -150,11 +151,10 @@ impl Lab {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("executor-"))
         };
         let executors = folders(self.folder.path()).into_iter().filter(is_of_executor);
-        let plans: BTreeSet<_> = executors
+        executors
             .flat_map(|folder| folders(&folder))
             .filter_map(|plan| Some(plan.file_name()?.to_owned()))
-            .collect();
-        plans.len()
+            .collect()
     }
 
     pub(super) async fn plan(&self, sql: &str) -> Arc<dyn ExecutionPlan> {

@@ -71,7 +71,6 @@ impl EmbeddedSql {
 mod tests {
     use cambist_sql::Session;
     use cambist_sql::access::{Principal, Role};
-    use futures::TryStreamExt;
 
     use super::*;
 

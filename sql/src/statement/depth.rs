@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
+use super::nesting;
 use crate::error::{Result, SqlError};
 
 /// Operators and keywords in a row, those within parentheses on top.
@@ -43,12 +44,13 @@ impl Level {
     }
 }
 
-/// Refuses a statement whose tree could be deeper than a stack. A text that has no tokens is the parser's matter.
+/// Refuses a statement whose tree could be deeper than a stack, or that could keep the parser busy for ever. A text that has no tokens is the parser's matter.
 ///
 /// # Errors
 /// With the limit that it exceeds.
 pub(super) fn check(sql: &str) -> Result<()> {
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else { return Ok(()) };
+    nesting::check(&tokens)?;
     let mut outer: Vec<Level> = Vec::new();
     let mut level = Level::default();
     let mut relations = 0;

@@ -4,6 +4,7 @@
 mod action;
 mod depth;
 mod external_table;
+mod nesting;
 pub(crate) mod place;
 pub(crate) mod redact;
 mod rewrite;

@@ -79,11 +79,8 @@ impl<V> Held<V> {
         read: impl FnOnce(&str, &mut V) -> T,
     ) -> Option<T> {
         let mut items = self.lock();
+        self.remove_expired(&mut items, name, now);
         let item = items.get_mut(name)?;
-        if !item.is_live(now, self.bound.idle) {
-            items.remove(name);
-            return None;
-        }
         item.used_at = now;
         Some(read(&item.user, &mut item.value))
     }
@@ -98,11 +95,8 @@ impl<V> Held<V> {
         read: impl FnOnce(&mut V) -> T,
     ) -> Option<T> {
         let mut items = self.lock();
+        self.remove_expired(&mut items, name, now);
         let item = items.get_mut(name).filter(|item| item.user == user)?;
-        if !item.is_live(now, self.bound.idle) {
-            items.remove(name);
-            return None;
-        }
         item.used_at = now;
         Some(read(&mut item.value))
     }
@@ -117,11 +111,8 @@ impl<V> Held<V> {
         begin: impl FnOnce(&mut V) -> Option<T>,
     ) -> Option<T> {
         let mut items = self.lock();
+        self.remove_expired(&mut items, name, now);
         let item = items.get_mut(name).filter(|item| item.user == user)?;
-        if !item.is_live(now, self.bound.idle) {
-            items.remove(name);
-            return None;
-        }
         let begun = begin(&mut item.value)?;
         item.is_busy = true;
         Some(begun)
@@ -136,11 +127,8 @@ impl<V> Held<V> {
         decide: impl FnOnce(&mut V) -> (T, Fate),
     ) -> Option<(T, Option<V>)> {
         let mut items = self.lock();
+        self.remove_expired(&mut items, name, now);
         let item = items.get_mut(name).filter(|item| item.user == user)?;
-        if !item.is_live(now, self.bound.idle) {
-            items.remove(name);
-            return None;
-        }
         item.used_at = now;
         let (decided, fate) = decide(&mut item.value);
         let removed = match fate {
@@ -153,6 +141,13 @@ impl<V> Held<V> {
     /// Removes an item.
     pub(crate) fn remove(&self, name: &Digest) -> Option<V> {
         self.lock().remove(name).map(|item| item.value)
+    }
+
+    /// Removes an item that has lain idle for too long, whoever asks for it.
+    fn remove_expired(&self, items: &mut HashMap<Digest, Item<V>>, name: &Digest, now: Timestamp) {
+        if items.get(name).is_some_and(|item| !item.is_live(now, self.bound.idle)) {
+            items.remove(name);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Item<V>>> {

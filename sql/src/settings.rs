@@ -71,8 +71,8 @@ const REFRESH_SECONDS: u64 = 10;
 /// More statements at once than any server works on.
 const STATEMENTS_MAX: usize = 100_000;
 
-/// A statement that takes longer than thirty days is none.
-const RUN_SECONDS_MAX: u64 = 30 * 86_400;
+/// Executors keep what nobody fetches for a day, and the fetching is part of a statement.
+const RUN_SECONDS_MAX: u64 = 86_400;
 
 impl RatesSettings {
     /// Returns how old a listing of rates may be.
@@ -156,7 +156,7 @@ mod tests {
             ("concurrent_queries = 0", "`concurrent_queries` is 0, expected 1 to 100000"),
             ("concurrent_queries = 9223372036854775807", "expected 1 to 100000"),
             ("[limits.reader]\nrun_seconds = 9223372036854775807", "`limits.reader.run_seconds` is"),
-            ("[limits.reader]\nrun_seconds = 0", "expected 1 to 2592000"),
+            ("[limits.reader]\nrun_seconds = 0", "expected 1 to 86400"),
             ("[limits.admin]\nconcurrent_queries = 0", "`limits.admin.concurrent_queries` is 0"),
             ("[limits.admin]\nresult_bytes = 0", "`limits.admin.result_bytes` is 0"),
             ("[rates]\nrefresh_seconds = 100000", "`rates.refresh_seconds` is 100000"),

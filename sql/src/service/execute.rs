@@ -87,10 +87,16 @@ async fn begin(
         Action::ShowOptions(options) => Ok(Work::Done(vec![shown(prepared, options)?])),
         Action::SetOption(option, value) => {
             let session = &prepared.session;
-            inner.set_option(session, &mut session.options(), *option, value.clone())?;
-            let mut written = Ok(());
-            session.change_options(|options| written = option.write(options, value.clone()));
-            written.map(|()| Work::Done(Vec::new()))
+            let mut outcome = Ok(());
+            // In one step, so that it is not judged by options that are set beside it.
+            session.change_options(|options| {
+                let mut changed = options.clone();
+                outcome = inner.set_option(session, &mut changed, *option, value.clone());
+                if outcome.is_ok() {
+                    *options = changed;
+                }
+            });
+            outcome.map(|()| Work::Done(Vec::new()))
         }
         Action::Call(job_call) => {
             inner.check_places(job_call)?;

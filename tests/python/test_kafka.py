@@ -13,6 +13,7 @@ import resource
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -465,15 +466,41 @@ def test_a_store_that_fails_now_and_then_costs_no_message(provider, broker, conf
 
 MESSAGES, PARTITIONS, DEATHS, SEED = 10_000, 4, 30, 20_240_501
 # Documents that a killed producer may have asked for and not delivered, with room to spare.
-UNDER_WAY = 64
+UNDER_WAY = 100
+
+
+class PacedProvider:
+    """A provider that answers for so many of its days as it was allowed; whoever asks for a later one waits."""
+
+    def __init__(self, all_days):
+        self.positions = {day: position for position, day in enumerate(all_days)}
+        self.allowed = 0
+        self.answered = 0
+        self.change = threading.Condition()
+
+    def play(self, request):
+        position = self.positions[request.day]
+        with self.change:
+            self.change.wait_for(lambda: position < self.allowed, cambist.TIMEOUT_SECONDS)
+            self.answered = max(self.answered, position + 1)
+        return Answer(body_of(request.day))
+
+    def allow(self, count):
+        with self.change:
+            self.allowed = count
+            self.change.notify_all()
 
 
 class Scene:
     """Producers that follow each other, and two sinks of each of two groups; all of them die and come again."""
 
-    def __init__(self, stack, topic, provider, config, folder):
-        self.stack, self.topic, self.provider, self.config, self.folder = stack, topic, provider, config, folder
+    def __init__(self, stack, topic, config, folder):
+        self.stack, self.topic, self.config, self.folder = stack, topic, config, folder
         self.all_days = days(MESSAGES)
+        self.pace = PacedProvider(self.all_days)
+        self.provider = stack.enter_context(rate_server.serve(self.pace.play))
+        # A provider that holds nobody back lets the servers of the threads above end.
+        stack.callback(self.pace.allow, MESSAGES)
         self.processes = {}
         self.deaths = 0
         for name in ("date", "connect"):
@@ -482,8 +509,10 @@ class Scene:
         self.start_producer(0)
 
     def start(self, who, *arguments):
-        log = self.folder / f"{'-'.join(map(str, who))}.log"
-        self.processes[who] = self.stack.enter_context(running(log, *arguments))
+        self.processes[who] = self.stack.enter_context(running(self.log(who), *arguments))
+
+    def log(self, who):
+        return self.folder / f"{'-'.join(map(str, who))}.log"
 
     def start_sink(self, names, number):
         options = ["--names", names, "--group", names, "--batch-messages", "100"]
@@ -493,40 +522,31 @@ class Scene:
         self.start(("producer",), *fetch_arguments(self.provider, self.topic, self.all_days[position],
                                                    self.all_days[-1], "--rate-limit", "200/s"))
 
-    def asked(self):
-        return max((self.all_days.index(day) for day in self.provider.days()[-200:]), default=0)
-
     def is_produced(self):
         code = self.processes["producer",].poll()
-        assert code in (None, cambist.DONE), (self.folder / "producer.log").read_text()[-3000:]
+        assert code in (None, cambist.DONE), self.log(("producer",)).read_text()[-3000:]
         return code == cambist.DONE
 
-    def stored(self, names):
-        """How many objects a group has created."""
+    def done_by(self, who):
+        """A count that grows while one of them, or its like, works: days asked for, or objects created."""
+        if who == ("producer",):
+            return len(self.provider.requests)
+        names, _ = who
         pattern = "topics/**/*.json" if names == "connect" else "*.json"
         return sum(1 for _ in (self.folder / names).glob(pattern))
 
-    @staticmethod
-    def grows(growth):
-        """Waits for a little progress; says whether there was any."""
-        ends = time.monotonic() + 6
-        while time.monotonic() < ends:
-            if growth() > 0:
-                return True
-            time.sleep(0.05)
-        return False
-
-    def kill(self, who):
-        if who == ("producer",) and self.is_produced():
-            self.start_producer(MESSAGES - 1_000)
+    def kill_at_work(self, who, chance):
+        """Kills one of them, after its like has got on since the death before."""
+        before = self.done_by(who)
+        wait_until(lambda: self.done_by(who) > before + 20, what=f"work of {who}")
+        time.sleep(chance.uniform(0, 0.3))
         process = self.processes[who]
-        assert process.poll() is None, f"{who} ended by itself:\n" + (
-            self.folder / f"{'-'.join(map(str, who))}.log").read_text()[-3000:]
+        assert process.poll() is None, f"{who} ended by itself:\n{self.log(who).read_text()[-3000:]}"
         process.kill()
         process.wait()
         self.deaths += 1
         if who == ("producer",):
-            self.start_producer(max(0, self.asked() - UNDER_WAY))
+            self.start_producer(max(0, self.pace.answered - UNDER_WAY))
         else:
             self.start_sink(*who)
 
@@ -535,42 +555,30 @@ class Scene:
             if who != ("producer",):
                 process.send_signal(signal.SIGTERM)
         for who, process in self.processes.items():
-            assert process.wait(cambist.TIMEOUT_SECONDS) == cambist.DONE, (who, (self.folder / f"{'-'.join(map(str, who))}.log").read_text()[-3000:])
+            assert process.wait(cambist.TIMEOUT_SECONDS) == cambist.DONE, (who, self.log(who).read_text()[-3000:])
 
 
-def test_every_message_is_stored_once_and_in_order_however_often_anybody_is_killed(
-        provider, broker, config, tmp_path):
+def test_every_message_is_stored_once_and_in_order_however_often_anybody_is_killed(broker, config, tmp_path):
     chance = random.Random(SEED)
     topic = broker.topic(TOPIC, PARTITIONS)
-    provider.requests.clear()
     with contextlib.ExitStack() as stack:
-        scene = Scene(stack, topic, provider, config, tmp_path)
-        wait_until(lambda: scene.asked() > 200)
+        scene = Scene(stack, topic, config, tmp_path)
         victims = [("producer",)] * 10 + [(names, number) for names in ("date", "connect") for number in (0, 1)] * 5
         chance.shuffle(victims)
-        works = 0
-        for death, victim in enumerate(victims):
+        for death, victim in enumerate(victims, 1):
+            # There is work for each of them until the last has died, however fast or slow this machine is.
+            scene.pace.allow(MESSAGES * death // (DEATHS + 1))
             if death == DEATHS // 2:
                 broker.do("down")
                 time.sleep(3)
                 broker.do("up")
-            if victim == ("producer",):
-                before = scene.asked()
-                works += scene.grows(lambda: scene.asked() - before)
-                if scene.is_produced():
-                    # It has come to its end before it could be killed: another one sends the last days again.
-                    scene.start_producer(MESSAGES - 1_000)
-            else:
-                before = scene.stored(victim[0])
-                works += scene.grows(lambda: scene.stored(victim[0]) - before)
-            time.sleep(chance.uniform(0, 0.3))
-            scene.kill(victim)
-        # They died at work: since the death before, their like had got on.
-        assert scene.deaths == DEATHS and works > DEATHS // 2, works
-        wait_until(scene.is_produced, 120, "the end of the producer")
+            scene.kill_at_work(victim, chance)
+        assert scene.deaths == DEATHS
+        scene.pace.allow(MESSAGES)
+        wait_until(scene.is_produced, what="the end of the producer")
         wait_until(lambda: all(
             sum(offset or 0 for offset in broker.committed(TOPIC, group).values()) >= MESSAGES
-            for group in ("date", "connect")), 120, "the last commit")
+            for group in ("date", "connect")), what="the last commit")
         scene.stop_sinks()
     for group in ("date", "connect"):
         stored(sink(topic, tmp_path / group, config, "--names", group, "--group", group))

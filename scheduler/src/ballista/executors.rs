@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::cluster::Cluster;
+use super::turns::in_turn;
 
 /// Departed executors whose ids are remembered; an id is used by one process only.
 const DEPARTED_MAX: usize = 4096;
@@ -91,6 +92,17 @@ struct Book {
     vcores: HashMap<String, Vcores>,
     departed: HashMap<String, Departure>,
     tasks_ended: u64,
+}
+
+impl Book {
+    /// Counts the vcores of tasks that are given out.
+    fn take(&mut self, tasks: &[BoundTask]) {
+        for (executor_id, task) in tasks {
+            if let Some(vcores) = self.vcores.get_mut(executor_id) {
+                vcores.free = vcores.free.saturating_sub(task.vcores_consumed);
+            }
+        }
+    }
 }
 
 /// Ballista's record of the executors, watched.
@@ -257,12 +269,16 @@ impl ClusterState for WatchedExecutors {
         active_jobs: Arc<HashMap<JobId, JobInfoCache>>,
         executors: Option<HashSet<String>>,
     ) -> Result<Vec<BoundTask>> {
-        let bound = self.inner.bind_schedulable_tasks(distribution, active_jobs, executors).await?;
-        let mut book = self.book();
-        for (executor_id, task) in &bound {
-            if let Some(vcores) = book.vcores.get_mut(executor_id) {
-                vcores.free = vcores.free.saturating_sub(task.vcores_consumed);
+        let mut bound = Vec::new();
+        for (id, plan) in in_turn(&active_jobs).await {
+            if self.book().vcores.values().all(|vcores| vcores.free == 0) {
+                break;
             }
+            let plan = Arc::new(HashMap::from([(id, plan)]));
+            let tasks =
+                self.inner.bind_schedulable_tasks(distribution.clone(), plan, executors.clone()).await?;
+            self.book().take(&tasks);
+            bound.extend(tasks);
         }
         Ok(bound)
     }

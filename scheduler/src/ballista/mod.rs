@@ -15,6 +15,7 @@ mod outcome;
 mod server;
 mod settings;
 mod submission;
+mod turns;
 
 pub use cluster::Cluster;
 pub use error::ClusterError;

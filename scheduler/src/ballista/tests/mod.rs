@@ -4,6 +4,7 @@ mod executors;
 mod faults;
 mod judging;
 mod plans;
+mod turns;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -39,30 +40,47 @@ pub(super) const ROWS_PER_FILE: i64 = 100;
 /// Long enough for a loaded machine; nothing is waited for by sleeping this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A door that tasks wait at: the function `gate(x)` returns `x` once it is open.
+/// A door that tasks wait at: the function `gate(x)` returns `x` once it is let through.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    state: Mutex<(bool, usize)>,
+    state: Mutex<GateState>,
     changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    open: bool,
+    /// How many may pass while it is not open.
+    permits: usize,
+    /// The first `x` of each batch that has come.
+    arrived: Vec<i64>,
 }
 
 impl Gate {
     pub(super) fn open(&self) {
-        self.state.lock().unwrap().0 = true;
+        self.state.lock().unwrap().open = true;
         self.changed.notify_all();
     }
 
-    /// Waits until `tasks` have arrived in all.
-    pub(super) async fn arrivals(&self, tasks: usize) {
-        until("tasks arrive at the gate", async || self.state.lock().unwrap().1 >= tasks).await;
+    /// Lets one through of those that wait.
+    pub(super) fn let_one_through(&self) {
+        self.state.lock().unwrap().permits += 1;
+        self.changed.notify_all();
     }
 
-    fn pass(&self) {
+    /// Waits until `tasks` have arrived in all, and returns what they brought.
+    pub(super) async fn arrivals(&self, tasks: usize) -> Vec<i64> {
+        until("tasks arrive at the gate", async || self.state.lock().unwrap().arrived.len() >= tasks).await;
+        self.state.lock().unwrap().arrived.clone()
+    }
+
+    fn pass(&self, arriving: i64) {
         let mut state = self.state.lock().unwrap();
-        state.1 += 1;
-        while !state.0 {
+        state.arrived.push(arriving);
+        while !state.open && state.permits == 0 {
             state = self.changed.wait(state).unwrap();
         }
+        state.permits = state.permits.saturating_sub(1);
     }
 }
 
@@ -95,7 +113,8 @@ impl ScalarUDFImpl for GateFunction {
         Ok(DataType::Int64)
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> datafusion::common::Result<ColumnarValue> {
-        self.gate.pass();
+        let column = args.args[0].to_array(args.number_rows)?;
+        self.gate.pass(column.as_primitive::<Int64Type>().value(0));
         Ok(args.args[0].clone())
     }
 }

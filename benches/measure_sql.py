@@ -8,7 +8,8 @@
 2. `fx_convert` over all rows, summed by currency, against the same query with a plain multiplication; the two
    take turns, the quickest of each counts.
 3. All rows to one client, through TLS and without: MB of Arrow data a second, and the server's memory.
-4. 64 clients at once, each over a connection of its own, with short queries of several kinds.
+4. How long processes compute after a statement is cancelled that would go on for hours: the server, or executors.
+5. 64 clients at once, each over a connection of its own, with short queries of several kinds.
 
 The client is the ADBC driver for Flight SQL, in one process on the same machine, and has its share of the cores.
 """
@@ -29,6 +30,8 @@ from measure_cluster import normalize
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "python"))
 os.environ.setdefault("CAMBIST_BIN", str(TARGET / "cambist"))
+import adbc_driver_manager  # noqa: E402
+import cambist  # noqa: E402
 import clusters  # noqa: E402
 import sql_servers  # noqa: E402
 
@@ -45,6 +48,7 @@ SHORT = (
 )
 CONVERTED = ("SELECT currency, sum(fx_convert(amount, currency, event_time, 'EUR')) "
              "FROM transactions GROUP BY currency")
+ENDLESS = "SELECT count(*) FROM sales AS a CROSS JOIN sales AS b WHERE a.amount_sgd + b.amount_sgd = 0.01"
 MULTIPLIED = "SELECT currency, sum(amount * DECIMAL '1.0837') FROM transactions GROUP BY currency"
 
 
@@ -63,7 +67,7 @@ def prepare(folder, rows):
         "tables.sales": {"url": table, "kind": "cambist"},
         "tables.rates": {"url": folder / "rates", "kind": "rates"},
         "rates": {"default": "rates"},
-        # Enough for the clients of part 4, who are one user.
+        # Enough for the clients of part 5, who are one user.
         "limits.reader": {"concurrent_queries": CLIENTS},
     }
 
@@ -121,8 +125,40 @@ def transferred(name, server, rows, rounds):
           f"{memory_before / 1024:.0f} MiB before, {server.memory_peak_kib() / 1024:.0f} MiB at its most", flush=True)
 
 
-def many_clients(server):
+def cancelled(name, server, sql, pids, tries=5):
     """Part 4."""
+    longest = 0
+    for _ in range(tries):
+        with server.connect() as connection, connection.cursor() as cursor:
+
+            def ask():
+                with contextlib.suppress(adbc_driver_manager.Error):
+                    cursor.execute(sql)
+                    cursor.fetchall()
+
+            asking = threading.Thread(target=ask)
+            asking.start()
+            clusters.wait_until(lambda: share_of_core(pids) > 0.8, "the work does not begin")
+            before = last = time.monotonic()
+            cursor.adbc_cancel()
+            while time.monotonic() - last < 1:
+                if share_of_core(pids) > 0.2:
+                    last = time.monotonic()
+            asking.join()
+            longest = max(longest, last - before)
+    print(f"cancelled, {name:<9} nothing computes after {longest * 1000:4.0f} ms, the longest of {tries}, "
+          f"looked at every 100 ms   (within 2000 ms wanted)", flush=True)
+
+
+def share_of_core(pids):
+    """How much processes compute, over a tenth of a second."""
+    before, began = sum(map(cambist.cpu_seconds, pids)), time.monotonic()
+    time.sleep(0.1)
+    return (sum(map(cambist.cpu_seconds, pids)) - before) / (time.monotonic() - began)
+
+
+def many_clients(server):
+    """Part 5."""
     taken, failed, begin = [], [], threading.Barrier(CLIENTS)
 
     def client(number):
@@ -166,11 +202,13 @@ def main():
             first_rows("embedded", server, 150)
             transferred("through TLS", server, options.rows, options.rounds)
             converted(server, options.rows, options.rounds)
+            cancelled("embedded", server, ENDLESS, [server.process.pid])
             many_clients(server)
         with sql_servers.serve(fresh(), settings, tls=False) as server:
             transferred("without TLS", server, options.rows, options.rounds)
-        with sql_servers.on_cluster(fresh(), settings) as (server, _):
+        with sql_servers.on_cluster(fresh(), settings) as (server, cluster):
             first_rows("cluster", server, 300)
+            cancelled("cluster", server, ENDLESS, cluster.processes()[1])
             many_clients(server)
 
 

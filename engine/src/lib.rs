@@ -32,6 +32,7 @@ pub mod record;
 pub mod record_gate;
 pub mod session;
 pub mod source_table;
+pub mod statement_limits;
 pub mod store;
 pub mod table;
 pub mod task;

@@ -7,6 +7,7 @@ use cambist_engine::merge::MergeError;
 use cambist_engine::rates::RatesError;
 use cambist_engine::rates::ledger::LedgerError;
 use cambist_engine::record::RecordError;
+use cambist_engine::statement_limits::check_statement;
 use cambist_engine::store::StoreError;
 use cambist_engine::table::TableError;
 use datafusion::error::DataFusionError;
@@ -24,6 +25,12 @@ pub(crate) fn planning(error: DataFusionError, what: &str) -> JobError {
         other => other.strip_backtrace(),
     };
     JobError::usage(format!("{what}: {text}"))
+}
+
+/// Refuses SQL that goes beyond a limit, before it is parsed.
+pub(crate) fn within_limits(sql: &str, what: &str) -> Result<(), JobError> {
+    check_statement(sql)
+        .map_err(|error| JobError::usage(format!("{what} is refused: {error}")).with_hint(error.hint))
 }
 
 /// A plan that did not run to its end.

@@ -2,6 +2,7 @@
 
 use cambist_engine::execution::ExecutionError;
 use cambist_engine::failure::{FailureKind, TaskFailure};
+use cambist_engine::statement_limits::BeyondLimit;
 use cambist_jobs::error::{ErrorKind, JobError};
 
 /// What kind of failure it is.
@@ -79,6 +80,12 @@ impl From<TaskFailure> for SqlError {
             FailureKind::Panic | FailureKind::Internal => SqlErrorKind::Internal,
         };
         Self { kind, message: failure.message, hint: failure.hint }
+    }
+}
+
+impl From<BeyondLimit> for SqlError {
+    fn from(error: BeyondLimit) -> Self {
+        Self::invalid(error.message).with_hint(error.hint)
     }
 }
 

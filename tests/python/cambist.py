@@ -90,6 +90,12 @@ def run(*arguments, env=None, cwd=None, timeout=TIMEOUT_SECONDS):
     return finish(*start(*arguments, env=env, cwd=cwd), timeout=timeout)
 
 
+def cpu_seconds(pid):
+    """What a running process has computed so far."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def succeed(*arguments, **options):
     """Runs the program and demands exit code 0."""
     done = run(*arguments, **options)

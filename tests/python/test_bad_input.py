@@ -105,6 +105,7 @@ def test_an_unknown_column_in_the_sql_is_named(tmp_path, source, rates, output):
     ("SELECT currency, max(amount) AS amount, max(event_time) AS event_time FROM source GROUP BY currency", "source.sql"),
     ("SELECT * FROM source UNION ALL SELECT * FROM source", "source.sql"),
     ("SELECT * FROM source LIMIT 1", "source.sql"),
+    ("SELECT * FROM source WHERE true" + " OR true" * 50_000, "more than 1000 operators and keywords in a row"),
 ])
 def test_a_wrong_sql_is_refused(tmp_path, source, rates, output, sql, word):
     done = run_spec(tmp_path, base_spec(source, rates, output, source={"sql": sql}))

@@ -5,7 +5,6 @@ import contextlib
 import datetime
 import hashlib
 import json
-import os
 import pathlib
 import random
 import re
@@ -149,12 +148,6 @@ def dead_letters(folder):
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
-
-
-def cpu_seconds(pid):
-    """What a running process has computed so far."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
@@ -320,11 +313,11 @@ def test_a_broker_that_goes_in_the_midst_is_waited_for_and_then_given_up(provide
     with running(log, *sink_arguments(topic, ledger, config, "--broker-timeout", "6s")) as process:
         wait_until(lambda: broker.committed(TOPIC, "cambist-sink")[0] == 1)
         broker.do("down")
-        before, began = cpu_seconds(process.pid), time.monotonic()
+        before, began = cambist.cpu_seconds(process.pid), time.monotonic()
         while time.monotonic() - began < 4:
             assert process.poll() is None, log.read_text()
             time.sleep(0.1)
-        assert cpu_seconds(process.pid) - before < 0.8
+        assert cambist.cpu_seconds(process.pid) - before < 0.8
         assert process.wait(cambist.TIMEOUT_SECONDS) == INFRASTRUCTURE, log.read_text()
     assert "no broker has answered for" in log.read_text()
     broker.do("up")

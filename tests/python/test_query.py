@@ -278,6 +278,8 @@ def test_a_failure_has_the_same_kind_and_words_in_both_places(cluster, tables, t
         ("SELECT * FROM nowhere", cambist.USAGE, "nowhere"),
         ("SELECT 1 AS one; SELECT 2 AS two", cambist.USAGE, "expected one SELECT"),
         ("DROP TABLE orders", cambist.USAGE, "not a SELECT"),
+        ("SELECT 1" + "+1" * 50_000, cambist.USAGE, "more than 1000 operators and keywords in a row"),
+        ("SELECT " + "CASE WHEN " * 30 + "1 1", cambist.USAGE, "more than 16 CASE, CAST and the like"),
         ("COPY orders TO 'x.csv'", cambist.USAGE, "not a SELECT"),
         ("EXPLAIN SELECT * FROM orders", cambist.USAGE, "not a SELECT"),
         ("SELECT a.id, b.id FROM customers a JOIN customers b ON a.id = b.id", cambist.USAGE, "two columns"),

@@ -27,7 +27,7 @@ use datafusion::prelude::{SQLOptions, SessionContext};
 
 use super::config::{RoleExpressions, SourceConfig};
 use crate::error::{JobError, Result};
-use crate::input::{of_files, of_record, of_table, planning, running};
+use crate::input::{of_files, of_record, of_table, planning, running, within_limits};
 
 /// The columns that the roles come out as; no source has names with such a beginning.
 pub(super) const AMOUNT: &str = "__amount";
@@ -108,6 +108,7 @@ pub(super) async fn plan_source(inputs: SourceInputs<'_>) -> Result<PlannedSourc
 }
 
 async fn logical_plan(context: &SessionContext, sql: &str) -> Result<LogicalPlan> {
+    within_limits(sql, "the source SQL")?;
     let plan = context.state().create_logical_plan(sql).await.map_err(|error| match error {
         // Several statements, of which the message says that they are not supported yet.
         DataFusionError::NotImplemented(_) => {

@@ -22,7 +22,7 @@ use super::options::{RatesConfig, TableConfig};
 use super::tables::{Opening, QueryTable, of_named};
 use crate::context::RunContext;
 use crate::error::{JobError, Result};
-use crate::input::{of_execution, of_rates, of_table, planning};
+use crate::input::{of_execution, of_rates, of_table, planning, within_limits};
 use crate::table_reader::TableReader;
 
 /// Bytes that a task of a cluster reads, as for `normalize`.
@@ -135,6 +135,7 @@ async fn logical_plan(session: &SessionContext, question: &Question<'_>) -> Resu
         }
         error => planning(error, &format!("{name} cannot be planned")),
     };
+    within_limits(question.sql, name)?;
     let dialect = state.config().options().sql_parser.dialect;
     let mut statement = state.sql_to_statement(question.sql, &dialect).map_err(failed)?;
     bind_constants(&mut statement, question)?;

@@ -18,6 +18,7 @@ use super::parameter::Parameter;
 use super::url;
 use crate::digest::sha256_hex;
 use crate::error::{JobError, Result};
+use crate::input::within_limits;
 use crate::normalize::values;
 use crate::options::make_absolute;
 use crate::query::{QueryRatesSpec, QueryTableSpec, TableConfig, rates};
@@ -197,6 +198,7 @@ impl Definition {
         let refused = |error: datafusion::error::DataFusionError| {
             JobError::usage(format!("{SQL} cannot be read: {}", error.strip_backtrace()))
         };
+        within_limits(&self.sql, SQL)?;
         let parsed =
             DFParserBuilder::new(self.sql.as_str()).build().and_then(|mut parser| parser.parse_statements());
         let statements = Vec::from(parsed.map_err(refused)?);

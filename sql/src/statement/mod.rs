@@ -2,9 +2,7 @@
 //! planned or opened for that.
 
 mod action;
-mod depth;
 mod external_table;
-mod nesting;
 pub(crate) mod place;
 pub(crate) mod redact;
 mod rewrite;
@@ -13,6 +11,7 @@ mod sort;
 use std::fmt;
 
 pub(crate) use action::{Action, PUBLIC, Query};
+use cambist_engine::statement_limits::check_statement;
 use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -55,7 +54,7 @@ impl Parsed {
                 sql.len()
             )));
         }
-        depth::check(sql)?;
+        check_statement(sql)?;
         let parser = DFParserBuilder::new(sql).with_dialect(&GenericDialect {});
         let parser = parser.with_recursion_limit(NESTING_MAX).build();
         let statements = parser.and_then(|mut parser| parser.parse_statements());

@@ -235,6 +235,9 @@ fn the_jobs_of_a_folder_are_registered_beside_the_others() {
     write("c_totals.sql", &TOTALS.replace("summary", "name = \"query\"\nsummary"));
     let error = Registry::built_in().with_folder(folder.path()).unwrap_err().to_string();
     assert!(error.contains("c_totals.sql`: a job `query` exists already"), "{error}");
+    write("c_totals.sql", &TOTALS.replace("SELECT", &format!("SELECT 1{} AS one,", "+1".repeat(2000))));
+    let error = Registry::built_in().with_folder(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("more than 1000 operators and keywords in a row"), "{error}");
     write("c_totals.sql", "SELECT 1");
     let error = Registry::built_in().with_folder(folder.path()).unwrap_err().to_string();
     assert!(error.contains("c_totals.sql`: line 1: expected `/*---`"), "{error}");

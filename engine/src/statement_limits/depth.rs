@@ -3,12 +3,10 @@
 //! The parser bounds what is written within parentheses, not what is written in a row: `1 + 1 + 1 + …` is a tree
 //! as deep as it is long, which is copied and dropped by recursion.
 
-use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
-use super::nesting;
-use crate::error::{Result, SqlError};
+use super::BeyondLimit;
 
 /// Operators and keywords in a row, those within parentheses on top.
 const DEPTH_MAX: usize = 1000;
@@ -44,17 +42,15 @@ impl Level {
     }
 }
 
-/// Refuses a statement whose tree could be deeper than a stack, or that could keep the parser busy for ever. A text that has no tokens is the parser's matter.
+/// Refuses a statement whose tree could be deeper than a stack.
 ///
 /// # Errors
 /// With the limit that it exceeds.
-pub(super) fn check(sql: &str) -> Result<()> {
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else { return Ok(()) };
-    nesting::check(&tokens)?;
+pub(super) fn check(tokens: &[Token]) -> Result<(), BeyondLimit> {
     let mut outer: Vec<Level> = Vec::new();
     let mut level = Level::default();
     let mut relations = 0;
-    for token in &tokens {
+    for token in tokens {
         match token {
             Token::Whitespace(_) | Token::EOF => continue,
             Token::Period => {
@@ -119,29 +115,38 @@ pub(super) fn check(sql: &str) -> Result<()> {
         return Err(too_deep());
     }
     if relations > RELATIONS_MAX {
-        let error = SqlError::invalid(format!(
-            "the statement names {relations} tables, joins and parts of a UNION, expected at most {RELATIONS_MAX}"
-        ));
-        return Err(
-            error.with_hint("declare one table of many files: a folder, or a pattern such as `*.csv`")
-        );
+        return Err(BeyondLimit {
+            message: format!(
+                "the statement names {relations} tables, joins and parts of a UNION, expected at most {RELATIONS_MAX}"
+            ),
+            hint: "declare one table of many files: a folder, or a pattern such as `*.csv`",
+        });
     }
     Ok(())
 }
 
-fn too_deep() -> SqlError {
-    let error = SqlError::invalid(format!(
-        "the statement has more than {DEPTH_MAX} operators and keywords in a row, expected fewer"
-    ));
-    error.with_hint("write `x IN (1, 2, …)` for `x = 1 OR x = 2 OR …`")
+fn too_deep() -> BeyondLimit {
+    BeyondLimit {
+        message: format!(
+            "the statement has more than {DEPTH_MAX} operators and keywords in a row, expected fewer"
+        ),
+        hint: "write `x IN (1, 2, …)` for `x = 1 OR x = 2 OR …`",
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use datafusion::sql::sqlparser::dialect::GenericDialect;
+    use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+
     use super::*;
 
+    fn checked(sql: &str) -> Result<(), BeyondLimit> {
+        check(&Tokenizer::new(&GenericDialect {}, sql).tokenize().unwrap())
+    }
+
     fn refusal(sql: &str) -> String {
-        check(sql).unwrap_err().message
+        checked(sql).unwrap_err().message
     }
 
     #[test]
@@ -159,7 +164,7 @@ mod tests {
         ] {
             let sql = format!("SELECT a{} FROM t", one.repeat(2000));
             assert!(refusal(&sql).contains("more than 1000 operators and keywords in a row"), "{one}");
-            check(&format!("SELECT a{} FROM t", one.repeat(100))).unwrap();
+            checked(&format!("SELECT a{} FROM t", one.repeat(100))).unwrap();
         }
         assert!(refusal(&"EXPLAIN ".repeat(2000)).contains("in a row"));
     }
@@ -167,7 +172,7 @@ mod tests {
     #[test]
     fn what_is_written_in_parentheses_counts_on_top() {
         let chain = "+1".repeat(400);
-        check(&format!("SELECT (1{chain}){chain}, (1{chain}){chain}")).unwrap();
+        checked(&format!("SELECT (1{chain}){chain}, (1{chain}){chain}")).unwrap();
         assert!(refusal(&format!("SELECT ((1{chain}){chain}){chain}")).contains("in a row"));
         assert!(refusal(&"(".repeat(2000)).contains("in a row"));
     }
@@ -183,8 +188,8 @@ mod tests {
     #[test]
     fn long_lists_are_no_depth() {
         let list = "1, ".repeat(100_000);
-        check(&format!("SELECT a FROM s.t WHERE a IN ({list}1)")).unwrap();
-        check(&format!("SELECT {} 1 FROM t", "t.a + 1 AS b, ".repeat(10_000))).unwrap();
-        check(&format!("VALUES {} (1)", "(1, 'a', NULL), ".repeat(10_000))).unwrap();
+        checked(&format!("SELECT a FROM s.t WHERE a IN ({list}1)")).unwrap();
+        checked(&format!("SELECT {} 1 FROM t", "t.a + 1 AS b, ".repeat(10_000))).unwrap();
+        checked(&format!("VALUES {} (1)", "(1, 'a', NULL), ".repeat(10_000))).unwrap();
     }
 }

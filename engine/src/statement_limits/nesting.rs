@@ -7,7 +7,7 @@
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use crate::error::{Result, SqlError};
+use super::BeyondLimit;
 
 /// Expressions that keywords begin, one within the other.
 const NESTED_MAX: usize = 16;
@@ -16,7 +16,7 @@ const NESTED_MAX: usize = 16;
 ///
 /// # Errors
 /// With the limit.
-pub(super) fn check(tokens: &[Token]) -> Result<()> {
+pub(super) fn check(tokens: &[Token]) -> Result<(), BeyondLimit> {
     // For each parenthesis that is open, the expressions that were open before it.
     let mut outer: Vec<usize> = Vec::new();
     let (mut open, mut is_begun) = (0, false);
@@ -36,12 +36,12 @@ pub(super) fn check(tokens: &[Token]) -> Result<()> {
             _ => {}
         }
         if open > NESTED_MAX {
-            let message = format!(
-                "the statement has more than {NESTED_MAX} CASE, CAST and the like within each other, expected fewer"
-            );
-            return Err(
-                SqlError::invalid(message).with_hint("name inner results by `WITH name AS (SELECT …)`")
-            );
+            return Err(BeyondLimit {
+                message: format!(
+                    "the statement has more than {NESTED_MAX} CASE, CAST and the like within each other, expected fewer"
+                ),
+                hint: "name inner results by `WITH name AS (SELECT …)`",
+            });
         }
         is_begun = matches!(token, Token::Word(word) if begins_expression(word.keyword));
     }
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    fn checked(sql: &str) -> Result<()> {
+    fn checked(sql: &str) -> Result<(), BeyondLimit> {
         check(&Tokenizer::new(&GenericDialect {}, sql).tokenize().unwrap())
     }
 

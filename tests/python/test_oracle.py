@@ -2,6 +2,7 @@
 
 What the reference does not know is listed in `as_cambist_says`; nothing else may differ."""
 
+import concurrent.futures
 import csv
 import datetime
 import json
@@ -147,11 +148,15 @@ def generated(tmp_path_factory):
 
 
 def ask(oracle, rows_path, *arguments):
-    """The reference's summary and one dictionary per row, in file order."""
+    """The reference's summary, and in a file one answer per row, in file order."""
     command = [*oracle, "--rows", str(rows_path), "--same-currency", "one", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def answers(rows_path):
+    """One dictionary per row."""
     with open(rows_path, newline="", encoding="utf-8") as file:
-        return json.loads(done.stdout), list(csv.DictReader(file))
+        return list(csv.DictReader(file))
 
 
 def as_cambist_says(expected, raw):
@@ -200,11 +205,12 @@ SETTINGS = [
 @pytest.mark.parametrize("zone, rate_zone, rounding, max_age, targets", SETTINGS)
 def test_generated_rows_agree(oracle, generated, tmp_path, zone, rate_zone, rounding, max_age, targets):
     source, rates, output = generated / "transactions.csv", generated / "rates", tmp_path / "out"
-    totals, expected = ask(
+    totals = ask(
         oracle, tmp_path / "rows.csv", "--transactions", source, "--rates", rates,
         "--amount", "amount", "--currency-column", "currency", "--time-column", "event_time",
         "--time-format", "iso", "--zone", zone, "--rate-zone", rate_zone, "--to", ",".join(targets),
         "--rounding", rounding, "--max-age-days", max_age)
+    expected = answers(tmp_path / "rows.csv")
     spec = tmp_path / "job.toml"
     spec.write_text(samples.toml({
         "source": {"url": source, "format": "csv", "time_zone": zone, "amount": "amount",
@@ -266,19 +272,39 @@ def compare(raw, answer, wanted, converted, reason, targets):
     return None
 
 
-@pytest.mark.parametrize("sql, rounding, currency", [
-    (retail.ALL_IN_POUNDS, "half_even", ["--currency", "GBP"]),
-    (retail.BY_COUNTRY, "half_up", ["--currency-column", "Country"]),
-], ids=["pounds", "by-country"])
-def test_retail_rows_agree(oracle, data, tmp_path, sql, rounding, currency):
-    if sql == retail.BY_COUNTRY:
-        currency += ["--currency-map", data / "retail" / "country_currency.csv", "Country", "currency_assumed"]
-    _, expected = ask(
-        oracle, tmp_path / "rows.csv", "--transactions", data / "retail" / "online_retail.csv.gz",
-        "--rates", data / "oxr" / "daily", "--amount", "Quantity*UnitPrice", *currency,
-        "--time-column", "InvoiceDate", "--time-format", "%m/%d/%Y %H:%M", "--zone", "Europe/London",
-        "--to", ",".join(retail.TARGETS), "--rounding", rounding, "--max-age-days", "7")
+RETAIL = {
+    "pounds": (retail.ALL_IN_POUNDS, "half_even"),
+    "by-country": (retail.BY_COUNTRY, "half_up"),
+}
+
+
+@pytest.fixture(scope="module")
+def retail_answers(oracle, data, tmp_path_factory):
+    """The files of the reference's answers, when they are there: the slow calculations go on side by side."""
+    folder = tmp_path_factory.mktemp("retail-answers")
+    currencies = {
+        "pounds": ["--currency", "GBP"],
+        "by-country": ["--currency-column", "Country", "--currency-map",
+                       data / "retail" / "country_currency.csv", "Country", "currency_assumed"],
+    }
+
+    def calculate(name):
+        _, rounding = RETAIL[name]
+        ask(oracle, folder / name, "--transactions", data / "retail" / "online_retail.csv.gz",
+            "--rates", data / "oxr" / "daily", "--amount", "Quantity*UnitPrice", *currencies[name],
+            "--time-column", "InvoiceDate", "--time-format", "%m/%d/%Y %H:%M", "--zone", "Europe/London",
+            "--to", ",".join(retail.TARGETS), "--rounding", rounding, "--max-age-days", "7")
+        return folder / name
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        yield {name: pool.submit(calculate, name) for name in RETAIL}
+
+
+@pytest.mark.parametrize("name", RETAIL)
+def test_retail_rows_agree(retail_answers, data, tmp_path, name):
+    sql, rounding = RETAIL[name]
     _, output = retail.normalize(data, tmp_path, sql, rounding)
+    expected = answers(retail_answers[name].result())
 
     amounts = [f"amount_{target.lower()}" for target in retail.TARGETS]
     rows = retail.in_file_order(output, [*amounts, "rate_date", "source_currency"])

@@ -381,6 +381,8 @@ def test_a_sink_tells_how_it_is_doing_and_ends_well_when_it_is_told_to(broker, c
     for number, day in enumerate(days(10)):
         broker.produce(TOPIC, body_of(day).decode(), partition=number % 2)
     broker.produce(TOPIC, "poison", partition=1)
+    # Nobody dies here: the group waits for who is slow to come back after the broker was down.
+    config.write_text("session.timeout.ms=60000\nheartbeat.interval.ms=400\n")
     listen = ["--listen", "127.0.0.1:0"]
     with running(log, *sink_arguments(topic, tmp_path / "rates", config, *listen)) as process:
         address = wait_until(lambda: re.search(r"metrics at http://([^/]+)/metrics", log.read_text()))[1]

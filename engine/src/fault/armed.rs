@@ -169,7 +169,7 @@ fn happen(name: &str, action: Action) -> io::Result<()> {
             }
         }
         Action::Pause => {
-            signal("-STOP");
+            stop();
             Ok(())
         }
         #[expect(clippy::panic, reason = "a test asks for it")]
@@ -181,8 +181,23 @@ fn happen(name: &str, action: Action) -> io::Result<()> {
 
 /// The signal comes from outside, so that nothing of this process runs on the way out.
 fn signal(signal: &str) {
-    let sent = Command::new("kill").args([signal, &std::process::id().to_string()]).status();
-    if sent.is_err() {
+    run(Command::new("kill").args([signal, &std::process::id().to_string()]));
+}
+
+/// Stops the process as SIGSTOP does, at this very place: a signal from outside reaches some thread at some time, so
+/// whoever sends it ends, and lets this thread go on, only when all threads have stopped. Looks a bounded number of
+/// times, should they be woken meanwhile.
+fn stop() {
+    const SCRIPT: &str = r#"kill -STOP "$1"
+        looks=0
+        while [ $looks -lt 1000 ] && cat /proc/"$1"/task/*/stat | grep -qv ') T '; do
+            looks=$((looks + 1))
+        done"#;
+    run(Command::new("sh").args(["-c", SCRIPT, "stop", &std::process::id().to_string()]));
+}
+
+fn run(command: &mut Command) {
+    if command.status().is_err() {
         std::process::abort();
     }
 }

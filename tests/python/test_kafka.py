@@ -494,7 +494,7 @@ class Scene:
         self.all_days = days(MESSAGES)
         self.pace = PacedProvider(self.all_days)
         self.provider = stack.enter_context(rate_server.serve(self.pace.play))
-        # A provider that holds nobody back lets the servers of the threads above end.
+        # Whoever still waits for an answer gets it before the server ends.
         stack.callback(self.pace.allow, MESSAGES)
         self.processes = {}
         self.deaths = 0
@@ -561,12 +561,12 @@ def test_every_message_is_stored_once_and_in_order_however_often_anybody_is_kill
         victims = [("producer",)] * 10 + [(names, number) for names in ("date", "connect") for number in (0, 1)] * 5
         chance.shuffle(victims)
         for death, victim in enumerate(victims, 1):
-            # There is work for each of them until the last has died, however fast or slow this machine is.
-            scene.pace.allow(MESSAGES * death // (DEATHS + 1))
             if death == DEATHS // 2:
                 broker.do("down")
                 time.sleep(3)
                 broker.do("up")
+            # There is work for each of them until the last has died, however fast or slow this machine is.
+            scene.pace.allow(MESSAGES * death // (DEATHS + 1))
             scene.kill_at_work(victim, chance)
         assert scene.deaths == DEATHS
         scene.pace.allow(MESSAGES)
